@@ -1,0 +1,161 @@
+"""The words between stages and engines: a request, a reply, and the Engine that turns one into the other.
+
+An engine knows HTTP (or a script); it knows no stage, prompt file or store.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from selfinstruct.records import Frozen
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped (vLLM 0.32). Only STOP is a whole answer."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    REPETITION = "repetition"
+    CONTENT_FILTER = "content_filter"
+    ABORT = "abort"
+    UNKNOWN = "unknown"
+
+
+class Message(Frozen):
+    """One chat turn."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = str | tuple[Message, ...]
+"""Text goes to the completions endpoint, messages to the chat endpoint."""
+
+
+def user(text: str) -> tuple[Message, ...]:
+    """Return `text` as a conversation of one user turn."""
+    return (Message(role="user", content=text),)
+
+
+class Sampling(Frozen):
+    """How to draw tokens. Names and ranges are vLLM's; fields left at None are not sent."""
+
+    max_tokens: Annotated[int, Field(ge=1)]
+    """Longest answer, in tokens. Always sent: without it a server runs on to the context limit."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    """0 takes the likeliest token."""
+    top_p: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Probability mass drawn from. The published 0 is sent as the smallest mass a server takes."""
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    """Number of likeliest tokens drawn from."""
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Least probability, relative to the likeliest token."""
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    """Subtracted once from every token already present."""
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    """Subtracted per occurrence."""
+    repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
+    """Multiplicative penalty on tokens already present."""
+    stop: tuple[str, ...] = ()
+    """The answer ends before any of these."""
+    logit_bias: dict[str, float] = {}
+    """Token id (as text) to bias, -100 to 100."""
+
+
+class Choice(Frozen):
+    """The answer is one of these texts."""
+
+    choices: tuple[str, ...]
+
+
+class JsonSchema(Frozen):
+    """The answer is JSON of this schema. Bound every string and array: a weak model fills whatever it is given."""
+
+    schema_: dict[str, Any]
+
+
+class Regex(Frozen):
+    """The answer matches this expression."""
+
+    pattern: str
+
+
+Constraint = Choice | JsonSchema | Regex
+
+
+class CompletionRequest(Frozen):
+    """One call: `n` answers to one prompt."""
+
+    id: str
+    """Sent as X-Request-Id: the id of the record that is being worked on, with the try."""
+    prompt: Prompt
+    sampling: Sampling
+    n: Annotated[int, Field(ge=1)] = 1
+    seed: int | None = None
+    constraint: Constraint | None = None
+    top_logprobs: int = 0
+    """Ask for this many alternatives per token; 0 asks for none."""
+
+
+class Completion(Frozen):
+    """One answer. `logprobs`: per token, alternative -> log-probability; empty when not asked for."""
+
+    text: str
+    finish_reason: FinishReason
+    logprobs: tuple[dict[str, float], ...] = ()
+
+
+class Usage(Frozen):
+    """Tokens that the server counted."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Reply(Frozen):
+    """All answers to one request, in the server's order."""
+
+    completions: tuple[Completion, ...]
+    model: str
+    usage: Usage = Usage()
+    scripted: bool = False
+
+
+class Engine(Frozen):
+    """Its own configuration plus `complete`. Used as an async context manager; one event loop, many calls at once."""
+
+    kind: str
+    scripted: ClassVar[bool] = False
+    operational: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change how it is reached, not what it answers: free to change between two calls of one run."""
+
+    @property
+    @abstractmethod
+    def model_name(self) -> str:
+        """Name of the model that answers: part of every fingerprint."""
+
+    @abstractmethod
+    async def complete(self, request: CompletionRequest) -> Reply:
+        """Answer `request`.
+
+        Raises:
+            CallError: this request cannot be answered (refused, or failed too often): the record fails.
+            UnreachableError: the server is gone for longer than patience allows: the run stops, resumable.
+            BadInputError: the key or the model is refused: the run stops.
+        """
+
+    async def __aenter__(self) -> Self:
+        """Open what the engine needs (a connection pool, the model's name)."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""

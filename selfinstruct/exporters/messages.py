@@ -1,0 +1,40 @@
+"""messages: one user turn, one assistant turn. Read by TRL (loss on all tokens), axolotl, open-instruct, torchtune."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from selfinstruct.stage import Exporter, task_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from selfinstruct.records import Row
+
+
+class Messages(Exporter):
+    """Never together with prompt and completion in one file: TRL would silently take those."""
+
+    kind: Literal["messages"] = "messages"
+
+    def rows(self, records: Iterator[Row]) -> Iterator[dict[str, Any]]:
+        """Yield one conversation per row."""
+        for row in records:
+            turns = (("user", task_text(row)), ("assistant", row.output))
+            yield {"messages": [{"role": role, "content": content} for role, content in turns]}
+
+    def fragments(self, file_name: str) -> Mapping[str, str]:
+        """LLaMA-Factory's `dataset_info.json`, axolotl's entry and TRL's lines."""
+        tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+        entry = {
+            "file_name": file_name,
+            "formatting": "sharegpt",
+            "columns": {"messages": "messages"},
+            "tags": {**tags, "system_tag": "system"},
+        }
+        axolotl = f"datasets:\n  - path: {file_name}\n    ds_type: json\n    type: chat_template\n"
+        return {
+            "dataset_info.json": json.dumps({"selfinstruct_chat": entry}, indent=2) + "\n",
+            "axolotl.yaml": axolotl,
+        }

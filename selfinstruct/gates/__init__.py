@@ -1,0 +1,1 @@
+"""One gate per file; the file name is the `kind` in a recipe."""

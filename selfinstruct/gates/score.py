@@ -1,0 +1,32 @@
+"""Drops a row whose best answer scores too low: AlpaGasus' filter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from selfinstruct.records import DropReason, Judgement
+from selfinstruct.stage import Gate
+
+if TYPE_CHECKING:
+    from selfinstruct.records import Row
+    from selfinstruct.stage import Work
+
+
+class Score(Gate):
+    """Keep 4.5 and more (AlpaGasus)."""
+
+    kind: Literal["score"] = "score"
+    least: Annotated[float, Field(ge=0)] = 4.5
+    """Lowest score kept."""
+
+    def reason_to_drop(self, record: Row, work: Work) -> DropReason | None:
+        """Compare the row's score with the threshold; a row without one cannot pass."""
+        if record.score is None:
+            return DropReason(rule="unscored", threshold=self.least)
+        if record.score >= self.least:
+            return None
+        verdicts = [one for one in work.find_below(Judgement) if one.score == record.score]
+        evidence = {"judge": verdicts[0].judge, "rationale": verdicts[0].rationale} if verdicts else {}
+        return DropReason(rule="score", figure=record.score, threshold=self.least, evidence=evidence)

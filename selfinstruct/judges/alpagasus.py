@@ -1,0 +1,88 @@
+"""Scores one answer from 0 to 5, as AlpaGasus does. A verdict that cannot be read is never a score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from selfinstruct import prompts
+from selfinstruct.engines.base import FinishReason, JsonSchema, Sampling, user
+from selfinstruct.errors import UnreadableError
+from selfinstruct.records import Instance, Instruction, Judgement, Response, content_id
+from selfinstruct.stage import Stage
+from selfinstruct.text.reply import harmless, in_range, read_json, read_score
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from selfinstruct.stage import Work
+
+LOWEST, HIGHEST = 0.0, 5.0
+"""AlpaGasus' scale."""
+
+
+class Alpagasus(Stage[Response, Judgement]):
+    """One dimension, half points, the score first and a short reason after it."""
+
+    kind: Literal["alpagasus"] = "alpagasus"
+    engine: str = "judge"
+    prompt: str = "alpagasus"
+    format: Literal["json", "text"] = "json"
+    """json: constrained where the server can. text: the score alone on the first line, as published."""
+    dimension: Literal["accuracy", "helpfulness"] = "accuracy"
+    """What is rated; AlpaGasus' default is accuracy."""
+    sampling: Sampling = Sampling(max_tokens=256, temperature=0)
+    """How to draw (AlpaGasus: temperature 0, 256 tokens)."""
+
+    scale: ClassVar[tuple[float, float]] = (LOWEST, HIGHEST)
+
+    async def process(self, record: Response, work: Work) -> Sequence[Judgement]:
+        """Ask for the score. The texts under judgement are fenced with a nonce they cannot know."""
+        text = prompts.render(
+            self.prompt,
+            language=work.language,
+            dimension=self.dimension,
+            instruction=work.ancestor(Instruction).text,
+            input=work.ancestor(Instance).input,
+            answer=record.text,
+            nonce=content_id(work.run_seed, "fence", record.id),
+        )
+        # A judge that was unreadable at temperature 0 would answer the same again: later tries draw.
+        warmer = {"temperature": max(self.sampling.temperature, 0.3 * (work.attempt - 1))}
+        reply = await work.complete(
+            user(text),
+            self.sampling.model_copy(update=warmer),
+            engine=self.engine,
+            constraint=_SCHEMA if self.format == "json" else None,
+        )
+        completion = reply.completions[0]
+        if self.format == "json":
+            if completion.finish_reason is not FinishReason.STOP:
+                msg = f"verdict ended by {completion.finish_reason.value}"
+                raise UnreadableError(msg)
+            score, rationale = _verdict(completion.text)
+        else:
+            score = read_score(completion.text, lowest=LOWEST, highest=HIGHEST)
+            rationale = harmless(completion.text.partition("\n")[2].strip())
+        return [work.make(Judgement, score=score, rationale=rationale, judge=reply.model)]
+
+
+_SCHEMA = JsonSchema(
+    schema_={
+        "title": "Verdict",
+        "type": "object",
+        "properties": {
+            "score": {"enum": [half / 2 for half in range(11)]},
+            "rationale": {"type": "string", "minLength": 1, "maxLength": 600},
+        },
+        "required": ["score", "rationale"],
+        "additionalProperties": False,
+    }
+)
+
+
+def _verdict(text: str) -> tuple[float, str]:
+    value = read_json(text)
+    if not isinstance(value, dict):
+        msg = "the verdict is not an object"
+        raise UnreadableError(msg)
+    return in_range(value.get("score"), lowest=LOWEST, highest=HIGHEST), str(value.get("rationale", ""))

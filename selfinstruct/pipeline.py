@@ -1,0 +1,272 @@
+"""READ FIRST: one run, from the seed tasks to the files. The command line and the Prefect flow both call `run`.
+
+    seeds -> [bootstrap] -> Instruction -> [classify] -> Classification -> [instances] -> Instance
+          -> [respond xN] -> Response -> [judge] -> Judgement -> [select] -> Row  -> SFT files
+                                                              -> [pair] -> PreferencePair -> DPO files
+
+Gates stand at the stages: a record passes, or is dropped with a reason. A stage's work is its inputs that have no
+outputs yet; that one rule carries resuming, re-judging and extending. Which stages a run has is its recipe's choice
+(recipes/); how they are carried out is the runner's (runner.py); what is remembered is the store's (store.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from selfinstruct import __version__, export, runs, seeds
+from selfinstruct import recipe as recipes
+from selfinstruct.errors import BadInputError, DamageError, Exit
+from selfinstruct.ledger import Accounts
+from selfinstruct.pool import Pool
+from selfinstruct.records import content_id
+from selfinstruct.runner import Ended, Limits, Plan, Runner, Tally
+from selfinstruct.store import open_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from selfinstruct.recipe import Recipe
+    from selfinstruct.store import RunStore
+
+WATCH_SECONDS = 0.25
+"""How often a watcher is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a watcher sees: counts so far, per stage label in order."""
+
+    stages: tuple[str, ...]
+    rows_stage: str
+    target: int
+    tally: Tally
+    seconds: float
+    models: tuple[str, ...]
+    rows_before: int
+    """Finished rows that an earlier invocation had left: they do not count for the rate."""
+
+    @property
+    def rows(self) -> int:
+        """Finished rows so far, in any order."""
+        return self.tally.fates[self.rows_stage, "accepted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a run ended, with its accounts and its files."""
+
+    folder: Path
+    target: int
+    accounts: Accounts
+    exit_status: Exit
+    message: str
+    remedy: str
+    exports: dict[str, tuple[Path, export.Manifest]]
+    reused: int
+    """Answers taken from the store instead of being asked for again."""
+    scripted: bool
+
+
+async def run(  # noqa: PLR0913 - one keyword each for what a caller may want
+    recipe: Recipe,
+    folder: Path,
+    *,
+    target: int | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    watch: Callable[[Progress], None] | None = None,
+    handle_signals: bool = False,
+) -> Report:
+    """Grow the run in `folder` to `target` rows (default: the recipe's `n`) and write its exports.
+
+    A folder that holds a run of the same recipe is taken up where it stands; nothing stored is asked for again.
+
+    Raises:
+        BadInputError: bad seeds, a changed recipe (each changed field named), a model or key that is refused.
+        UnreachableError: no server. NoRoomError: no room. DamageError: stored bytes changed.
+    """
+    target = recipe.n if target is None else target
+    tasks, seeds_digest = seeds.load(seeds.find(recipe.seeds))
+    store = open_run(folder)
+    try:
+        async with AsyncExitStack() as stack:
+            engines = {name: await stack.enter_async_context(one) for name, one in recipe.engines.items()}
+            models = {name: engine.model_name for name, engine in engines.items()}
+            _begin(store, recipe, target=target, inputs=_inputs(recipe, models, seeds_digest))
+            runner = Runner(
+                _plan(recipe, models), engines=engines, store=store, pool=Pool(tasks),
+                concurrency=recipe.concurrency, limits=limits,
+            )  # fmt: skip
+            ended = await _watched(runner, recipe, target, watch=watch, handle_signals=handle_signals, models=models)
+        store.flush()
+        store.put_meta({"closing": ended.closing or "", "ended": ended.reason})
+        store.flush()
+    finally:
+        store.close()
+    if ended.error is not None:
+        raise ended.error
+    return _report(recipe, folder, target, ended, reused=runner.tally.reused)
+
+
+def _plan(recipe: Recipe, models: dict[str, str]) -> Plan:
+    prints = {stage.label: stage.fingerprint(models=models, language=recipe.language) for stage in recipe.stages}
+    return Plan(
+        stages=recipe.stages,
+        fingerprints=prints,
+        seed=recipe.seed,
+        language=recipe.language,
+        stop_requests=recipe.stop.requests,
+        stop_rows=recipe.stop.rows,
+    )
+
+
+def _inputs(recipe: Recipe, models: dict[str, str], seeds_digest: str) -> dict[str, str]:
+    """Return what a run depends on beside its recipe, by name."""
+    inputs = {"seeds": seeds_digest, **{f"model of {name}": model for name, model in models.items()}}
+    for stage in recipe.stages:
+        inputs |= stage.inputs(language=recipe.language)
+    return inputs
+
+
+def _begin(store: RunStore, recipe: Recipe, *, target: int, inputs: dict[str, str]) -> None:
+    """Write down what this run is, or refuse when the folder holds another.
+
+    Raises:
+        BadInputError: something that matters has changed; each change is named.
+    """
+    known = store.get_meta()
+    if "recipe" in known:
+        changes = recipes.build(json.loads(known["recipe"]), source="stored recipe").changes(recipe)
+        before = json.loads(known["inputs"])
+        changes += [
+            f"{name}: {before.get(name, 'absent')} -> {inputs.get(name, 'absent')}"
+            for name in sorted(before.keys() | inputs.keys())
+            if before.get(name) != inputs.get(name)
+        ]
+        if changes:
+            listed = "".join(f"\n  {change}" for change in changes)
+            msg = f"{store.folder} holds a run of another configuration; changed:{listed}"
+            raise BadInputError(msg, remedy="undo the change, or start a new run with another -o")
+    essence = json.dumps([recipe.essence(), inputs], sort_keys=True)
+    store.put_meta(
+        {
+            "recipe": recipe.model_dump_json(),
+            "inputs": json.dumps(inputs, sort_keys=True),
+            "digest": content_id(essence),
+            "target": str(target),
+            "closing": "",
+            "ended": "",
+            "version": __version__,
+        }
+    )
+
+
+async def _watched(  # noqa: PLR0913
+    runner: Runner,
+    recipe: Recipe,
+    target: int,
+    *,
+    watch: Callable[[Progress], None] | None,
+    handle_signals: bool,
+    models: dict[str, str],
+) -> Ended:
+    """Run, telling the watcher now and then, and end cleanly on the first signal, at once on the second."""
+    started = time.monotonic()
+    loop = asyncio.get_running_loop()
+    labels, rows_stage = tuple(s.label for s in recipe.stages), runs.tree_of(recipe).rows
+
+    def tell() -> None:
+        if watch is not None:
+            seconds = time.monotonic() - started
+            names = tuple(sorted(set(models.values())))
+            watch(Progress(labels, rows_stage, target, runner.tally, seconds, names, runner.rows_before))
+
+    async def keep_telling() -> None:
+        while True:
+            tell()
+            await asyncio.sleep(WATCH_SECONDS)
+
+    interrupted: list[bool] = []
+
+    def interrupt() -> None:
+        runner.stop(Ended("interrupted"))
+        if interrupted:
+            runner.cancel()
+        interrupted.append(True)
+
+    signals = (signal.SIGINT, signal.SIGTERM) if handle_signals else ()
+    for one in signals:
+        loop.add_signal_handler(one, interrupt)
+    teller = asyncio.create_task(keep_telling())
+    try:
+        return await runner.run(target)
+    finally:
+        teller.cancel()
+        with suppress(asyncio.CancelledError):
+            await teller
+        tell()
+        for one in signals:
+            loop.remove_signal_handler(one)
+
+
+def _report(recipe: Recipe, folder: Path, target: int, ended: Ended, *, reused: int) -> Report:
+    """Count the run, refuse to call it done when the books do not balance, and write what its recipe exports."""
+    written = {}
+    with runs.open_stored(folder) as run:
+        counted = run.accounts()
+        for problem in counted.problems():
+            raise DamageError(problem, remedy=f"selfinstruct verify {folder}")
+        if ended.reason == "filled" and (counted.ledger.open or counted.ledger.accepted != target):
+            msg = f"asked for {target} rows, the ledger says {counted.ledger!r}"
+            raise DamageError(msg, remedy=f"selfinstruct verify {folder}")
+        if counted.ledger.accepted:
+            written = dict(_exports(run, recipe))
+    status, message, remedy = _verdict(ended, counted, target, folder)
+    return Report(folder, target, counted, status, message, remedy, written, reused, recipe.scripted)
+
+
+def _exports(run: runs.StoredRun, recipe: Recipe) -> Any:  # noqa: ANN401
+    for kind in recipe.exports:
+        path = run.folder / "exports" / kind
+        with suppress(
+            export.NothingToExportError
+        ):  # no pair among few rows is no fault of the run; the funnel shows it
+            yield kind, (path, export.export(run, kind, path))
+
+
+HINTS = {
+    "rouge": "the model repeats itself: raise stages.bootstrap.sampling.temperature, or add other seed tasks",
+    "score": "the judge finds most answers weak: a stronger writer, or a lower stages.select.gates.score.least",
+    "unreadable": "answers come in another form than asked: try another recipe (selfinstruct recipe list)",
+    "cut": "answers are cut: raise sampling.max_tokens of the stage",
+    "empty": "answers are empty: check the model's chat template (selfinstruct doctor)",
+}
+"""What helps when one rule drops most: the stop rule's hint."""
+
+
+def _verdict(ended: Ended, counted: Accounts, target: int, folder: Path) -> tuple[Exit, str, str]:
+    have = counted.ledger.accepted
+    again = f"selfinstruct resume {folder}"
+    if ended.reason == "filled":
+        return Exit.DONE, f"{have} of {target} rows", ""
+    if ended.reason == "collapsed":
+        worst = next(iter(counted.drops), "")
+        share = counted.drops.get(worst, 0)
+        message = f"{have} of {target} rows: almost nothing new comes any more; most drops by {worst!r} ({share})"
+        return Exit.SHORT, message, HINTS.get(worst, f"selfinstruct drops {folder} --by {worst}" if worst else again)
+    if ended.reason == "exhausted":
+        return Exit.DONE, f"{have} rows kept of all that were given", ""
+    if ended.reason in {"time", "tokens"}:
+        return Exit.BUDGET, f"{have} of {target} rows: the cap on {ended.reason} is reached; all is kept", again
+    return Exit.INTERRUPTED, f"{have} of {target} rows: stopped; all answers that came are kept", again
+
+
+def run_sync(recipe: Recipe, folder: Path, **options: Any) -> Report:  # noqa: ANN401 - the options of `run`
+    """`run`, for callers without an event loop."""
+    return asyncio.run(run(recipe, folder, **options))

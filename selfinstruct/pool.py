@@ -1,0 +1,49 @@
+"""Seeds and accepted instructions, as they stood after each request. Knows no gate, prompt or store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from selfinstruct.records import Instruction, SeedTask
+
+
+class Pool:
+    """Grows in request order only, whatever order the answers arrive in: that is what makes a run repeatable."""
+
+    def __init__(self, seeds: Sequence[SeedTask]) -> None:
+        """Start from the seed tasks."""
+        self.seeds = tuple(seeds)
+        self.machine: list[Instruction] = []
+        self.texts = [seed.instruction for seed in seeds]
+        """Seeds first, then accepted instructions in admission order: what novelty is measured against."""
+        self._marks = [0]
+
+    @property
+    def requests(self) -> int:
+        """Number of requests admitted so far; also the number of the next one."""
+        return len(self._marks) - 1
+
+    def admit(self, instruction: Instruction) -> None:
+        """Add one accepted instruction of the request that is being admitted."""
+        self.machine.append(instruction)
+        self.texts.append(instruction.text)
+
+    def close_request(self) -> None:
+        """Mark the end of the request that was being admitted."""
+        self._marks.append(len(self.machine))
+
+    def upto(self, requests: int) -> Sequence[Instruction]:
+        """Return the instructions accepted from the first `requests` requests."""
+        return self.machine[: self._marks[requests]]
+
+    def restore(self, admitted: Iterable[tuple[int, Instruction]], *, requests: int) -> None:
+        """Rebuild the pool of a stored run: (request number, instruction) in admission order."""
+        for number, instruction in admitted:
+            while self.requests < number:
+                self.close_request()
+            self.admit(instruction)
+        while self.requests < requests:
+            self.close_request()

@@ -1,0 +1,59 @@
+"""Loads and strictly renders the prompt files beside this module. Model text enters only as a variable, once.
+
+No prompt text lives in Python; no file here knows a stage.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfinstruct.errors import BadInputError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def _environment(language: str) -> Environment:
+    from jinja2 import FileSystemLoader, StrictUndefined  # noqa: PLC0415 - jinja2 costs 77 ms, wanted only when rendering
+    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
+
+    return ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(FOLDER / language),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(name: str, *, language: str = "en", **values: object) -> str:
+    """Render `prompts/<language>/<name>.md`. A variable the file names and the caller lacks is an error."""
+    return _environment(language).get_template(f"{name}.md").render(values)
+
+
+@cache
+def source(name: str, *, language: str = "en") -> str:
+    """Return the text of a prompt file: part of the fingerprint of the stage that uses it.
+
+    Raises:
+        BadInputError: there is no such file; names those that exist.
+    """
+    path = FOLDER / language / f"{name}.md"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in (FOLDER / language).glob("*.md"))) or "none"
+        msg = f"no prompt {name!r} for language {language!r}"
+        raise BadInputError(msg, remedy=f"prompts there: {known}")
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def demonstrations(name: str, *, language: str = "en") -> tuple[dict[str, Any], ...]:
+    """Return the demonstrations of `prompts/<language>/demonstrations/<name>.jsonl`, in file order."""
+    path = FOLDER / language / "demonstrations" / f"{name}.jsonl"
+    return tuple(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())

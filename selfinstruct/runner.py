@@ -1,0 +1,489 @@
+"""Walks every record through the stages: concurrency, order, failures, counting. Alone in knowing asyncio tasks.
+
+Knows no prompt, no format and no SQL. How a run stays the same for any concurrency and any number of kills:
+a request's prompt depends on the pool after an earlier, fixed request; admission happens in request order; every answer
+is written down before it is used, and looked up before a call is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from selfinstruct.engines.base import Reply
+from selfinstruct.errors import CallError, DamageError, SelfInstructError, UnreadableError
+from selfinstruct.records import Dropped, DropReason, Fate, Instruction, Provenance, Record, Request, Row, content_id
+from selfinstruct.stage import Stage, Work, stage_parents
+from selfinstruct.store import CallRow, Outcome, RecordRow, WorkRow, child_path, request_path
+
+if TYPE_CHECKING:
+    from selfinstruct.engines.base import CompletionRequest, Engine
+    from selfinstruct.pool import Pool
+    from selfinstruct.store import RunStore
+
+T = TypeVar("T")
+AnyStage = Stage[Any, Any]
+
+FIRST_GUESS = 4
+"""Rows expected of a request before any has finished: keeps a small order from starting far too many requests."""
+
+FAILURES_IN_A_ROW = 25
+"""So many failed records without one success between them end the run: it is not the records."""
+
+
+class _StopError(Exception):
+    """Raised inside a lineage when the run stops: its work stays open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does: its stages with their fingerprints, the seed and the language. Equal plans, equal ids."""
+
+    stages: tuple[AnyStage, ...]
+    fingerprints: Mapping[str, str]
+    seed: int
+    language: str
+    stop_requests: int
+    """Look at this many of the latest requests, in request order ..."""
+    stop_rows: int
+    """... and stop when they gave fewer rows than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Caps; None means none. `tokens` counts the whole run, `seconds` this invocation."""
+
+    seconds: float | None = None
+    tokens: int | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is on record, kept up to date for whoever watches. Keys are (stage label, fate) and (stage label, rule)."""
+
+    fates: Counter[tuple[str, str]] = field(default_factory=Counter)
+    drops: Counter[tuple[str, str]] = field(default_factory=Counter)
+    in_flight: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
+    reused: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def count(self, stage: str, fate: Fate, *, rule: str | None = None, by: int = 1) -> None:
+        """Add `by` rows of a fate."""
+        self.fates[stage, fate.value] += by
+        if rule is not None:
+            self.drops[stage, rule] += by
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: filled, exhausted (no further request), collapsed, time, tokens, interrupted, or error."""
+
+    reason: str
+    closing: str | None = None
+    """Path below which the order was filled; what lies beyond is surplus."""
+    error: SelfInstructError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A record and where it stands in the tree."""
+
+    request: int
+    path: str
+    record: Record
+    ancestors: tuple[Record, ...] = ()
+
+
+@dataclass(slots=True)
+class _Tree:
+    """What came of one piece of work, with all that descends from it."""
+
+    accepted: list[_Place]
+    failed: int = 0
+    below: list[Record] = field(default_factory=list)
+
+
+class Runner:
+    """One run in progress."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        engines: Mapping[str, Engine],
+        store: RunStore,
+        pool: Pool,
+        concurrency: int,
+        limits: Limits = Limits(),
+    ) -> None:
+        """Take what a run consists of; nothing happens before `run`."""
+        self.plan = plan
+        self.tally = Tally()
+        self.rows_before = 0
+        self._engines = engines
+        self._store = store
+        self._pool = pool
+        self._concurrency = concurrency
+        self._limits = limits
+        self._root = plan.stages[0]
+        parents = stage_parents(plan.stages)
+        self._children = {s.label: [c for c in plan.stages if parents[c.label] == s.label] for s in plan.stages}
+        self._slots = asyncio.Semaphore(concurrency)
+        self._pending = 0  # calls in flight or waiting for a slot
+        self._changed = asyncio.Event()
+        self._turns: dict[int, asyncio.Future[None]] = {}
+        self._lineages: dict[int, asyncio.Task[None]] = {}
+        self._answers: dict[str, tuple[str, Reply]] = {}
+        self._known: dict[str, list[tuple[str, Record]]] = {}
+        self._again: frozenset[int] = frozenset()
+        self._rows: dict[int, list[str]] = {}  # request -> paths of the finished rows of a lineage under way
+        self._settled: dict[int, list[str]] = {}  # the same for lineages that are through, at or beyond the frontier
+        self._frontier = 0  # every request before it is settled
+        self._filled = 0  # rows before the frontier
+        self._latest: deque[int] = deque(maxlen=plan.stop_requests)  # rows of the latest requests before the frontier
+        self._failures = 0
+        self._ended: Ended | None = None
+        self._target = 0
+        self._available: int | None = None
+
+    # -- the run --------------------------------------------------------------------------------------------------
+
+    async def run(self, target: int) -> Ended:
+        """Work until `target` rows stand in the settled part, or something ends it. Stored work is not redone."""
+        self._target = target
+        self._available = self._root.requests()
+        if self._available == 0:
+            return Ended("exhausted")
+        self._restore()
+        self._advance()
+        timer = None
+        if self._limits.seconds is not None:
+            timer = asyncio.get_running_loop().call_later(self._limits.seconds, self.stop, Ended("time"))
+        try:
+            await self._drive()
+            if self._ended is not None and self._ended.closing is not None:
+                self.cancel()
+            await asyncio.gather(*self._lineages.values(), return_exceptions=True)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self.cancel()
+        assert self._ended is not None  # noqa: S101 - _drive ends only so
+        return self._ended
+
+    def stop(self, ended: Ended) -> None:
+        """Start no further call; those in flight are awaited and kept. The first reason stands."""
+        if self._ended is None:
+            self._ended = ended
+        for turn in self._turns.values():
+            if not turn.done():
+                turn.set_exception(_StopError())
+        self._changed.set()
+
+    def cancel(self) -> None:
+        """Give up what is in flight: it stays open, or becomes surplus."""
+        for task in self._lineages.values():
+            task.cancel()
+
+    async def _drive(self) -> None:
+        """Start requests: resumed ones first, new ones only while the engines have room and the order needs them."""
+        for number in sorted(self._again):
+            self._launch(number)
+        number = self._pool.requests
+        while self._ended is None:
+            self._changed.clear()
+            if self._wants_more(number) and self._root.sees(number) <= self._pool.requests:
+                self._launch(number)
+                number += 1
+                await asyncio.sleep(0)
+                continue
+            await self._changed.wait()
+
+    def _wants_more(self, number: int) -> bool:
+        if self._pending >= self._concurrency or number == self._available:
+            return False
+        rows = sum(map(len, self._settled.values())) + self._filled
+        settled = len(self._settled) + self._frontier
+        expected = rows + len(self._lineages) * (rows + FIRST_GUESS) / (settled + 1)
+        return not self._lineages or expected < self._target
+
+    def _launch(self, number: int) -> None:
+        self._lineages[number] = asyncio.create_task(self._lineage(number))
+
+    async def _lineage(self, number: int) -> None:
+        """Follow one request to the end of everything that comes of it."""
+        try:
+            request = Request(
+                id=content_id(self.plan.fingerprints[self._root.label], self.plan.seed, number),
+                parent="",
+                provenance=Provenance(stage="request"),
+                number=number,
+            )
+            await self._walk(self._root, _Place(number, request_path(number), request), (), 0)
+            self._settle(number)
+        except _StopError:
+            pass  # stays open; the store has what was answered
+        except SelfInstructError as error:
+            self.stop(Ended("error", error=error))
+        finally:
+            self._lineages.pop(number, None)
+            self._changed.set()
+
+    async def _walk(self, stage: AnyStage, place: _Place, below: tuple[Record, ...], failed_below: int) -> _Tree:
+        """Do one piece of work, then everything that follows from what it made."""
+        tree = await self._step(stage, place, below, failed_below)
+        if self._children[stage.label]:
+            for branch in await _all(self._descend(stage, child) for child in tree.accepted):
+                tree.below.extend(branch.below)
+                tree.failed += branch.failed
+        return tree
+
+    async def _descend(self, stage: AnyStage, place: _Place) -> _Tree:
+        """Take one accepted record through the stages that read it, in recipe order."""
+        gathered = _Tree([])
+        for child in self._children[stage.label]:
+            tree = await self._walk(child, place, tuple(gathered.below), gathered.failed)
+            gathered.below.extend(p.record for p in tree.accepted)
+            gathered.below.extend(tree.below)
+            gathered.failed += tree.failed
+        return gathered
+
+    # -- one piece of work ----------------------------------------------------------------------------------------
+
+    async def _step(self, stage: AnyStage, place: _Place, below: tuple[Record, ...], failed_below: int) -> _Tree:
+        work_id = content_id(self.plan.fingerprints[stage.label], place.record.id)
+        if work_id in self._known:
+            lineage = (*place.ancestors, place.record)
+            return _Tree([_Place(place.request, path, made, lineage) for path, made in self._known.pop(work_id)])
+        self.tally.in_flight[stage.label] += 1
+        try:
+            work, outputs, error = await self._attempt(stage, place, work_id, below, failed_below)
+            if stage is self._root:
+                await self._turn(place.request)
+            tree = self._decide(stage, place, work, outputs, error)
+            if stage is self._root:
+                self._pass_turn()
+        finally:
+            self.tally.in_flight[stage.label] -= 1
+        return tree
+
+    async def _attempt(
+        self, stage: AnyStage, place: _Place, work_id: str, below: tuple[Record, ...], failed_below: int
+    ) -> tuple[Work, Sequence[Record | Dropped], str | None]:
+        """Ask until the answer can be read, at most `stage.tries` times. Returns the outputs, or the last error."""
+        error = ""
+        for attempt in range(1, stage.tries + 1):
+            work = Work(
+                id=work_id,
+                stage=stage.label,
+                record=place.record,
+                ancestors=place.ancestors,
+                below=below,
+                failed_below=failed_below,
+                pool=self._pool,
+                run_seed=self.plan.seed,
+                language=self.plan.language,
+                attempt=attempt,
+                ask=partial(self._ask, stage.label, place.request, work_id),
+            )
+            try:
+                work.outputs = await stage.process(place.record, work)
+            except UnreadableError as problem:
+                error = f"unreadable: {problem}"
+            except CallError as problem:
+                error = str(problem)
+                break
+            except (SelfInstructError, _StopError):
+                raise
+            except Exception as problem:  # noqa: BLE001 - the one broad catch: a fault of a stage is that record's failure
+                error = f"{type(problem).__name__}: {problem}"
+                break
+            else:
+                return work, work.outputs, None
+        return work, (), error
+
+    async def _ask(self, stage: str, number: int, work_id: str, engine: str, request: CompletionRequest) -> Reply:
+        """Answer from the journal, or ask the engine and write the answer down."""
+        prompt = content_id(request.model_dump_json(exclude={"id"}))
+        if request.id in self._answers:
+            asked, reply = self._answers[request.id]
+            if asked != prompt:
+                msg = f"call {request.id} of stage {stage} was answered for another prompt"
+                raise DamageError(msg, remedy="selfinstruct verify RUN")
+            self.tally.reused += 1
+            return reply
+        self._pending += 1
+        try:
+            async with self._slots:
+                self._go_on()
+                reply = await self._engines[engine].complete(request)
+        finally:
+            self._pending -= 1
+            self._changed.set()
+        usage = reply.usage
+        body = reply.model_dump_json()
+        self._store.append_call(
+            CallRow(request.id, work_id, stage, number, prompt, usage.prompt_tokens, usage.completion_tokens, body)
+        )
+        self.tally.calls += 1
+        self.tally.prompt_tokens += usage.prompt_tokens
+        self.tally.completion_tokens += usage.completion_tokens
+        return reply
+
+    def _go_on(self) -> None:
+        """Raise when no further call may be sent."""
+        self._store.check()
+        spent = self.tally.prompt_tokens + self.tally.completion_tokens
+        if self._limits.tokens is not None and spent >= self._limits.tokens:
+            self.stop(Ended("tokens"))
+        if self._ended is not None:
+            raise _StopError
+
+    def _decide(
+        self, stage: AnyStage, place: _Place, work: Work, outputs: Sequence[Record | Dropped], error: str | None
+    ) -> _Tree:
+        """Give every output its fate and write the finished work."""
+        tree = _Tree([], failed=int(error is not None))
+        rows = []
+        for index, output in enumerate(outputs):
+            path = child_path(place.path, index)
+            reason = _reason(stage, output, work)
+            fate = Fate.ACCEPTED if reason is None else Fate.DROPPED
+            self.tally.count(stage.label, fate, rule=reason.rule if reason else None)
+            rows.append(_row(stage, place, work, path, output, reason))
+            if reason is None and isinstance(output, Record):
+                stage.admitted(output, work)
+                tree.accepted.append(_Place(place.request, path, output, (*place.ancestors, place.record)))
+                if isinstance(output, Row):
+                    self._rows.setdefault(place.request, []).append(place.path)
+        if error is not None:
+            self.tally.count(stage.label, Fate.FAILED)
+        done = WorkRow(work.id, stage.label, place.request, place.path, place.record.id, len(rows), work.attempt, error)
+        self._store.append_outcome(Outcome(done, tuple(rows)), replace=place.request in self._again)
+        self._watch_failures(stage, error)
+        return tree
+
+    def _watch_failures(self, stage: AnyStage, error: str | None) -> None:
+        if stage.free:
+            return
+        self._failures = self._failures + 1 if error is not None else 0
+        if self._failures >= FAILURES_IN_A_ROW:
+            msg = f"the last {self._failures} records all failed; the latest in stage {stage.label}: {error}"
+            raise SelfInstructError(msg, remedy="selfinstruct doctor --base-url URL; then: selfinstruct resume RUN")
+
+    # -- order ----------------------------------------------------------------------------------------------------
+
+    async def _turn(self, number: int) -> None:
+        """Wait until every earlier request is admitted."""
+        if self._pool.requests == number:
+            return
+        if self._ended is not None:
+            raise _StopError
+        turn = self._turns[number] = asyncio.get_running_loop().create_future()
+        await turn
+
+    def _pass_turn(self) -> None:
+        self._pool.close_request()
+        turn = self._turns.pop(self._pool.requests, None)
+        if turn is not None and not turn.done():
+            turn.set_result(None)
+        self._changed.set()
+
+    def _settle(self, number: int) -> None:
+        """Note that everything from request `number` has its fate, then look whether the order is filled."""
+        self._settled[number] = self._rows.pop(number, [])
+        self._advance()
+
+    def _advance(self) -> None:
+        """Move the frontier over settled requests, strictly in order: the only place that ends a run by its rows."""
+        while self._frontier in self._settled and self._ended is None:
+            paths = sorted(self._settled.pop(self._frontier))
+            self._filled += len(paths)
+            self._latest.append(len(paths))
+            if self._filled >= self._target:
+                self.stop(Ended("filled", closing=paths[len(paths) - 1 - (self._filled - self._target)]))
+            elif len(self._latest) == self.plan.stop_requests and sum(self._latest) < self.plan.stop_rows:
+                self.stop(Ended("collapsed", closing=request_path(self._frontier)))
+            elif self._frontier + 1 == self._available:
+                self.stop(Ended("exhausted", closing=request_path(self._frontier)))
+            self._frontier += 1
+
+    # -- what is stored already -----------------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        """Take up what an earlier process left: pool, answers, finished work, counts."""
+        store, parents = self._store, stage_parents(self.plan.stages)
+        self._answers = {call: (prompt, Reply.model_validate(body)) for call, prompt, body in store.answered()}
+        self.tally.fates.update(store.fates())
+        self.tally.drops.update(store.drops())
+        self.tally.calls, self.tally.prompt_tokens, self.tally.completion_tokens = store.usage()
+        admitted = store.worked().get(self._root.label, 0)
+        again = {n for label, parent in parents.items() if parent for n in store.pending(label, parent=parent)}
+        self._again = frozenset(again)
+        accepted = store.scan(self._root.label, fate=Fate.ACCEPTED)
+        made = ((row.request, Instruction.model_validate(body["record"])) for row, body in accepted)
+        self._pool.restore(made, requests=admitted)
+        self._settled = {number: [] for number in range(admitted) if number not in again}
+        row_stage = next(stage.label for stage in self.plan.stages if stage.writes() is Row)
+        for request, path in store.paths(row_stage):
+            self.rows_before += 1
+            if request not in again:
+                self._settled[request].append(path.rpartition(".")[0])
+        self._restore_steps(sorted(again))
+
+    def _restore_steps(self, numbers: Sequence[int]) -> None:
+        """Load the finished work of unsettled requests. Free and failed work is done anew: forget its counts."""
+        stages = {stage.label: stage for stage in self.plan.stages}
+        works = {row.id: row for row in self._store.works(numbers=numbers)}
+        redo = {row.id for row in works.values() if stages[row.stage].free or row.error is not None}
+        redo -= {row.id for row in works.values() if row.stage == self._root.label}
+        for row in works.values():
+            if row.id not in redo:
+                self._known[row.id] = []
+            elif row.error is not None:
+                self.tally.count(row.stage, Fate.FAILED, by=-1)
+        for record, body in self._store.of_requests(numbers):
+            if record.work in redo:
+                self.tally.count(record.stage, Fate(record.fate), rule=record.rule, by=-1)
+            elif record.fate == Fate.ACCEPTED:
+                kind = stages[record.stage].writes()
+                self._known[record.work].append((record.path, kind.model_validate(body["record"])))
+
+
+def _reason(stage: AnyStage, output: Record | Dropped, work: Work) -> DropReason | None:
+    if isinstance(output, Dropped):
+        return output.reason
+    return next((reason for gate in stage.gates if (reason := gate.reason_to_drop(output, work)) is not None), None)
+
+
+def _row(
+    stage: AnyStage, place: _Place, work: Work, path: str, output: Record | Dropped, reason: DropReason | None
+) -> RecordRow:
+    record_id = output.id if isinstance(output, Record) else content_id(work.id, "dropped", path)
+    drop = "null" if reason is None else reason.model_dump_json()
+    return RecordRow(
+        id=record_id,
+        work=work.id,
+        stage=stage.label,
+        request=place.request,
+        path=path,
+        parent=place.record.id,
+        fate=Fate.ACCEPTED if reason is None else Fate.DROPPED,
+        rule=reason.rule if reason is not None else None,
+        body=f'{{"record":{output.model_dump_json()},"drop":{drop}}}',
+    )
+
+
+async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await all of them to the end, then raise the gravest error: calls in flight are never thrown away."""
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    if errors:
+        raise max(errors, key=lambda error: isinstance(error, SelfInstructError))
+    return [result for result in results if not isinstance(result, BaseException)]

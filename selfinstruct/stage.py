@@ -1,0 +1,261 @@
+"""Stage, Gate, Exporter: one abstract method each, and the Work that a stage is handed.
+
+Knows no store, retry, concurrency, file or schedule.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+
+from pydantic import SerializeAsAny
+
+from selfinstruct import prompts
+from selfinstruct.engines.base import CompletionRequest, Constraint, Prompt, Reply, Sampling
+from selfinstruct.errors import BadInputError
+from selfinstruct.records import (
+    Dropped,
+    DropReason,
+    Frozen,
+    PreferencePair,
+    Provenance,
+    Record,
+    Request,
+    Row,
+    content_id,
+)
+
+if TYPE_CHECKING:
+    from selfinstruct.pool import Pool
+
+In = TypeVar("In", bound=Record)
+Out = TypeVar("Out", bound=Record)
+R = TypeVar("R", bound=Record)
+
+Ask = Callable[[str, CompletionRequest], Awaitable[Reply]]
+"""(engine name, request) -> reply: given by the runner, which keeps the journal."""
+
+
+@dataclass(slots=True)
+class Work:
+    """One input of one stage: the record, what it descends from, what was made below it, and a way to ask a model."""
+
+    id: str
+    stage: str
+    record: Record
+    ancestors: tuple[Record, ...]
+    below: tuple[Record, ...]
+    failed_below: int
+    pool: Pool
+    run_seed: int
+    language: str
+    attempt: int
+    ask: Ask
+    outputs: Sequence[Record | Dropped] = ()
+    """What `process` returned: gates see the siblings of a record here."""
+    _provenance: Provenance | None = None
+    _calls: int = 0
+    _made: int = field(default=0)
+
+    def ancestor(self, kind: type[R]) -> R:
+        """Return the nearest record of `kind` on the way up, the work's own record included."""
+        return next(r for r in (self.record, *reversed(self.ancestors)) if isinstance(r, kind))
+
+    def find_below(self, kind: type[R]) -> list[R]:
+        """Return the accepted records of `kind` among the descendants, in path order."""
+        return [r for r in self.below if isinstance(r, kind)]
+
+    async def complete(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        *,
+        engine: str,
+        n: int = 1,
+        constraint: Constraint | None = None,
+        top_logprobs: int = 0,
+    ) -> Reply:
+        """Ask `engine`. The sampling seed follows from run seed, work and try; an answered call is never sent again."""
+        call = f"{self.id}-{self.attempt}-{self._calls}"
+        self._calls += 1
+        seed = int(content_id(self.run_seed, call), 16) >> 1
+        reply = await self.ask(
+            engine,
+            CompletionRequest(
+                id=call,
+                prompt=prompt,
+                sampling=sampling,
+                n=n,
+                seed=seed,
+                constraint=constraint,
+                top_logprobs=top_logprobs,
+            ),
+        )
+        self._provenance = Provenance(stage=self.stage, model=reply.model, seed=seed, scripted=reply.scripted)
+        return reply
+
+    def make(self, kind: type[R], **values: object) -> R:
+        """Make the next record: its id follows from this work and its position, its parent is the work's record."""
+        record = kind.model_validate(
+            {
+                "id": content_id(self.id, self._made),
+                "parent": self.record.id,
+                "provenance": self._provenance or self._inherited(),
+                **values,
+            }
+        )
+        self._made += 1
+        return record
+
+    def _inherited(self) -> Provenance:
+        # A stage that asks no model passes on where its material came from.
+        source = self.below[-1] if self.below else self.record
+        return source.provenance.model_copy(update={"stage": self.stage})
+
+
+class Gate(Frozen):
+    """Decides over one record. Its own config plus one method; counting and keeping the evidence is the runner's."""
+
+    kind: str
+
+    @abstractmethod
+    def reason_to_drop(self, record: Any, work: Work) -> DropReason | None:  # noqa: ANN401 - a gate names its record
+        """Return why `record` must go, or None. `work` has its siblings, ancestors and the pool."""
+
+
+class Stage(Frozen, Generic[In, Out]):
+    """Makes records of one kind from records of another. Its own config plus one method."""
+
+    kind: str
+    name: str = ""
+    """Name in ledgers and paths; the kind when empty."""
+    gates: tuple[SerializeAsAny[Gate], ...] = ()
+    """Asked in order about each record made; the first reason drops it."""
+    engine: str = "writer"
+    """Which of the recipe's engines answers."""
+    tries: int = 3
+    """How often an unreadable answer is asked for before the record fails."""
+    prompt: str = ""
+    """Prompt file in the folder of the recipe's language."""
+
+    free: ClassVar[bool] = False
+    """Asks no model: worked out afresh on resume, so that it follows what is below its record."""
+
+    @abstractmethod
+    async def process(self, record: In, work: Work) -> Sequence[Out | Dropped]:
+        """Return what `record` gives, at least one thing: a record, or a Dropped with its reason.
+
+        Raises:
+            UnreadableError: the answer made no sense; ask again, then fail.
+            CallError: this record cannot be worked on; fail.
+        """
+
+    def admitted(self, record: Out, work: Work) -> None:
+        """Hook for the one feedback loop (bootstrap): `record` passed all gates, in admission order."""
+
+    def requests(self) -> int | None:
+        """Return how many requests there are in all; None when a model can be asked for ever (first stage only)."""
+        return None
+
+    def sees(self, number: int) -> int:
+        """Return how many requests must be admitted before request `number` may start (first stage only)."""
+        del number
+        return 0
+
+    @property
+    def label(self) -> str:
+        """Name used in ledgers."""
+        return self.name or self.kind
+
+    @classmethod
+    def reads(cls) -> type[Record]:
+        """Return the record type it takes."""
+        return cls._types()[0]
+
+    @classmethod
+    def writes(cls) -> type[Record]:
+        """Return the record type it makes."""
+        return cls._types()[1]
+
+    @classmethod
+    def _types(cls) -> tuple[type[Record], type[Record]]:
+        for base in cls.__mro__:
+            found = getattr(base, "__pydantic_generic_metadata__", {}).get("args")
+            if found:
+                return cast("tuple[type[Record], type[Record]]", found)
+        msg = f"{cls.__name__} must say what it reads and writes: class {cls.__name__}(Stage[In, Out])"
+        raise TypeError(msg)
+
+    def prompt_files(self) -> tuple[str, ...]:
+        """Names of the prompt files whose text belongs to the fingerprint."""
+        return (self.prompt,) if self.prompt else ()
+
+    def demonstration_files(self) -> tuple[str, ...]:
+        """Names of the demonstration files that belong to the fingerprint too."""
+        return ()
+
+    def engines(self) -> tuple[str, ...]:
+        """Names of the engines it asks."""
+        return () if self.free else (self.engine,)
+
+    def inputs(self, *, language: str) -> dict[str, str]:
+        """Return what it reads beside its config, by name: digests of its prompt and demonstration files."""
+        texts = {f"prompt {name}": prompts.source(name, language=language) for name in self.prompt_files()}
+        shown = {name: prompts.demonstrations(name, language=language) for name in self.demonstration_files()}
+        digests = {name: content_id(text) for name, text in texts.items()}
+        return digests | {f"demonstrations {name}": content_id(json.dumps(rows)) for name, rows in shown.items()}
+
+    def fingerprint(self, *, models: Mapping[str, str], language: str) -> str:
+        """Return what its ids depend on: config, gates, prompts, demonstrations, models."""
+        config = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        inputs = json.dumps(self.inputs(language=language), sort_keys=True)
+        return content_id(config, inputs, *(models[name] for name in self.engines()))
+
+
+class Exporter(Frozen):
+    """Makes rows of a format from finished records. Writing, naming and publishing them is `export.py`'s."""
+
+    kind: str
+    reads: ClassVar[type[Record]] = Row
+    suffix: ClassVar[str] = ".jsonl"
+    columns: ClassVar[dict[str, str]] = {}
+    """Column -> Arrow type, for formats that have types."""
+
+    @abstractmethod
+    def rows(self, records: Iterator[Any]) -> Iterator[dict[str, Any]]:
+        """Yield one dict per row, every key in every row."""
+
+    def fragments(self, file_name: str) -> Mapping[str, str]:
+        """Return configuration for trainers, file name -> text, ready beside the data file `file_name`."""
+        del file_name
+        return {}
+
+
+def task_text(row: Row | PreferencePair) -> str:
+    """Return what a user would send: the instruction, and the input after a blank line where there is one."""
+    return f"{row.instruction}\n\n{row.input}" if row.input else row.instruction
+
+
+def stage_parents(stages: Sequence[Stage[Any, Any]]) -> dict[str, str | None]:
+    """Return label -> label of the stage whose records it reads: the latest earlier one that writes that type.
+
+    Raises:
+        BadInputError: a stage reads what no earlier stage writes, or two stages share a label.
+    """
+    parents: dict[str, str | None] = {}
+    for position, stage in enumerate(stages):
+        if stage.label in parents:
+            msg = f"two stages are called {stage.label!r}"
+            raise BadInputError(msg, remedy=f"give one of them another `name` (stages.{position}.name)")
+        if stage.reads() is Request:
+            parents[stage.label] = None
+            continue
+        writers = [s.label for s in stages[:position] if s.writes() is stage.reads()]
+        if not writers:
+            msg = f"stage {stage.label!r} reads {stage.reads().__name__} records, which no earlier stage writes"
+            raise BadInputError(msg, remedy=f"put a stage that writes {stage.reads().__name__} before it")
+        parents[stage.label] = writers[-1]
+    return parents

@@ -1,0 +1,1 @@
+"""One stage per file; the file name is the `kind` in a recipe."""

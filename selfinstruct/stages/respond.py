@@ -1,0 +1,55 @@
+"""Answers an instance several times, by one model or several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from selfinstruct import prompts
+from selfinstruct.engines.base import Completion, FinishReason, Sampling, user
+from selfinstruct.records import Dropped, DropReason, Instance, Instruction, Response
+from selfinstruct.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from selfinstruct.stage import Work
+
+
+class Respond(Stage[Instance, Response]):
+    """N answers in one request per model; whole answers only."""
+
+    kind: Literal["respond"] = "respond"
+    prompt: str = "respond"
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = ("writer",)
+    """Engines that answer, each `n` times."""
+    n: Annotated[int, Field(ge=1, le=64)] = 4
+    """Answers per model."""
+    sampling: Sampling = Sampling(max_tokens=1024)
+    """How to draw."""
+
+    def engines(self) -> tuple[str, ...]:
+        """Return every engine that answers."""
+        return self.models
+
+    async def process(self, record: Instance, work: Work) -> Sequence[Response | Dropped]:
+        """Ask each model; an answer that is cut or empty is a drop, its neighbours stay."""
+        text = prompts.render(
+            self.prompt, language=work.language, instruction=work.ancestor(Instruction).text, input=record.input
+        )
+        answers: list[Response | Dropped] = []
+        for model in self.models:
+            reply = await work.complete(user(text), self.sampling, engine=model, n=self.n)
+            answers.extend(_incomplete(one) or work.make(Response, text=one.text.strip()) for one in reply.completions)
+        return answers
+
+
+def _incomplete(completion: Completion) -> Dropped | None:
+    reason = completion.finish_reason
+    if reason is not FinishReason.STOP:
+        rule = "cut" if reason is FinishReason.LENGTH else reason.value
+        return Dropped(reason=DropReason(rule=rule, figure=reason.value, threshold="stop"), text=completion.text)
+    if not completion.text.strip():
+        return Dropped(reason=DropReason(rule="empty", figure=0, threshold=1), text=completion.text)
+    return None

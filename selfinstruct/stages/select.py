@@ -1,0 +1,52 @@
+"""Makes the finished row of an instance: the instance with its best answer. Asks no model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from selfinstruct.errors import CallError
+from selfinstruct.records import Classification, Dropped, DropReason, Instance, Instruction, Judgement, Response, Row
+from selfinstruct.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from selfinstruct.stage import Work
+
+
+class Select(Stage[Instance, Row]):
+    """Best of N: the answer with the highest score; the earliest among equals."""
+
+    kind: Literal["select"] = "select"
+    answer: Literal["judged", "first", "own"] = "judged"
+    """judged: the best-scored response. first: the first one. own: the output that the instance was written with."""
+    free: ClassVar[bool] = True
+
+    async def process(self, record: Instance, work: Work) -> Sequence[Row | Dropped]:
+        """Return one row, or one drop when no answer is left to choose from."""
+        answer, score = self._choose(record, work)
+        if answer is None:
+            if work.failed_below:
+                msg = f"no answer could be judged: {work.failed_below} failed"
+                raise CallError(msg)
+            return [Dropped(reason=DropReason(rule="no_answer", figure=0, threshold=1))]
+        kinds = [one for one in work.ancestors if isinstance(one, Classification)]
+        row = work.make(
+            Row,
+            instruction=work.ancestor(Instruction).text,
+            input=record.input,
+            output=answer,
+            score=score,
+            is_classification=kinds[-1].is_classification if kinds else None,
+        )
+        return [row]
+
+    def _choose(self, record: Instance, work: Work) -> tuple[str | None, float | None]:
+        if self.answer == "own":
+            return record.output, None
+        responses = {one.id: one.text for one in work.find_below(Response)}
+        if self.answer == "first":
+            return next(iter(responses.values()), None), None
+        judgements = work.find_below(Judgement)
+        best = max(judgements, key=lambda one: one.score, default=None)
+        return (None, None) if best is None else (responses[best.parent], best.score)

@@ -1,0 +1,166 @@
+"""Reads what a model wrote: JSON, numbered lists, blocks, scores. Pure functions; text is data, never evaluated.
+
+Whatever cannot be read with certainty raises or is None; nothing here guesses.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from selfinstruct.errors import UnreadableError
+
+LONGEST = 262_144
+"""Characters looked at, at most: longer answers are not read (no pattern below ever sees more)."""
+
+
+def harmless(text: str) -> str:
+    """Return `text` with lone surrogates and NUL replaced by U+FFFD: they cannot be stored or encoded."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd") if _unsafe(text) else text
+
+
+def _unsafe(text: str) -> bool:
+    return (
+        "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text)
+        if not text.isascii()
+        else ("\x00" in text)
+    )
+
+
+def read_json(text: str) -> Any:  # noqa: ANN401 - JSON is of any shape
+    """Return the one JSON value that `text` holds, fenced in ``` or not, strings made harmless.
+
+    Raises:
+        UnreadableError: no JSON, more than JSON, NaN, or nesting too deep.
+    """
+    body = text[:LONGEST].strip()
+    if body.startswith("```"):
+        body = body.removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    try:
+        return _clean(json.loads(body, parse_constant=_refuse_constant))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(_short(f"not JSON ({error})")) from None
+
+
+def _refuse_constant(name: str) -> None:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, str):
+        return harmless(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {harmless(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def _short(text: str) -> str:
+    return text[:200]
+
+
+def read_list(text: str, *, name: str) -> list[Any]:
+    """Return the list under key `name` of a JSON object.
+
+    Raises:
+        UnreadableError: it is not there.
+    """
+    value = read_json(text)
+    items = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(items, list):
+        msg = f"no list {name!r} in the answer"
+        raise UnreadableError(msg)
+    return items
+
+
+def read_numbered(text: str) -> list[str]:
+    """Split a continued numbered list into its items.
+
+    The split is newline + digits + optional space + ". " (Self-Instruct, bootstrap_instructions.py); the first item
+    follows the number that the prompt ends with. Whitespace inside an item collapses to single blanks.
+    """
+    parts = re.split(r"\n\d{1,6} ?\. ", "\n" + text[:LONGEST].lstrip("\n"))
+    items = [" ".join(part.split()) for part in parts]
+    return [item for item in items if item]
+
+
+def read_blocks(text: str, *, first: int) -> list[tuple[str, str, str] | None]:
+    """Split an answer of `###` blocks into (instruction, input, output); None for a block of another shape.
+
+    The answer continues block number `first` after its "Instruction:" (Alpaca, generate_instruction.py); `<noinput>` is
+    an empty input.
+    """
+    blocks = ("Instruction:" + text[:LONGEST]).split("###")
+    return [_read_block(block, number) for number, block in enumerate(blocks, first) if block.strip()]
+
+
+def _read_block(block: str, number: int) -> tuple[str, str, str] | None:
+    parts = re.split(rf"(?:{number}\. )?(Instruction|Input|Output):", block)
+    if len(parts) != 7 or parts[1::2] != ["Instruction", "Input", "Output"]:  # noqa: PLR2004 - three headings, seven parts
+        return None
+    instruction, given, output = (part.strip() for part in parts[2::2])
+    return " ".join(instruction.split()), "" if given.lower() in {"<noinput>", "noinput"} else given, output
+
+
+def read_examples(text: str) -> list[tuple[str, str]]:
+    """Read input-first examples: (input, output) per "Example N", or one output alone (Self-Instruct)."""
+    pairs = []
+    for part in re.split(r"Example \d{1,3}\.?", text[:LONGEST]):
+        head, found, output = part.partition("Output:")
+        if found:
+            pairs.append((head.strip().removeprefix("Input:").strip(), output.strip()))
+    if not pairs and text.strip() and "Input:" not in text:
+        pairs.append(("", text.strip()))
+    return pairs
+
+
+def read_labelled(text: str) -> list[tuple[str, str]]:
+    """Read label-first examples: (input, label) per "Class label:" (Self-Instruct)."""
+    pairs = []
+    for part in text[:LONGEST].split("Class label:")[1:]:
+        label, _, given = part.strip().partition("\n")
+        pairs.append((given.strip().removeprefix("Input:").strip(), label.strip()))
+    return pairs
+
+
+_NUMBER = re.compile(r"(?<![\w.,/-])\d{1,3}(?:[.,]\d{1,2})?(?![\w/]|[.,]\d)")
+_OUT_OF = re.compile(r"(\d{1,3}(?:[.,]\d{1,2})?) ?(?:/|out of|von|점 만점에) ?(\d{1,3})(?:\.0)?(?!\d)", re.IGNORECASE)
+
+
+def read_score(text: str, *, lowest: float, highest: float) -> float:
+    """Return the one score that the first line of a judge's reply states.
+
+    Reads "4.5", "Score: 4.5", "**4.5**", "4.5/5", "4,5", "4.5 - great", "점수: 4.5". The first line alone counts: the
+    explanation may hold any number.
+
+    Raises:
+        UnreadableError: no number, several numbers, out of range, or out of another scale.
+    """
+    line = next((line for line in text[:LONGEST].splitlines() if line.strip()), "")[:500]
+    line = line.replace("*", "").replace("_", " ").replace("`", "")
+    found = _OUT_OF.search(line)
+    if found:
+        if float(found[2]) != highest:
+            msg = f"score out of {found[2]}, wanted out of {highest:g}"
+            raise UnreadableError(msg)
+        line = line[: found.start()] + found[1] + line[found.end() :]
+    numbers = _NUMBER.findall(line)
+    if len(numbers) != 1:
+        msg = f"{len(numbers)} numbers in the first line of the verdict"
+        raise UnreadableError(msg)
+    return in_range(float(numbers[0].replace(",", ".")), lowest=lowest, highest=highest)
+
+
+def in_range(score: object, *, lowest: float, highest: float) -> float:
+    """Return `score` as a float.
+
+    Raises:
+        UnreadableError: not a number, or outside the scale.
+    """
+    if isinstance(score, bool) or not isinstance(score, int | float) or not lowest <= score <= highest:
+        msg = f"score {str(score)[:40]!r} is not a number from {lowest:g} to {highest:g}"
+        raise UnreadableError(msg)
+    return float(score)
