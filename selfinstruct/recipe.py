@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, SerializeAsAny, ValidationError
+from pydantic import BaseModel, Field, InstanceOf, SerializeAsAny, ValidationError
 
 from selfinstruct import kinds
 from selfinstruct.engines.base import Engine
@@ -54,9 +54,9 @@ class Recipe(Frozen):
     """Rows wanted, after every gate."""
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
     """Calls in flight."""
-    engines: dict[str, SerializeAsAny[Engine]]
+    engines: dict[str, SerializeAsAny[InstanceOf[Engine]]]
     """By name; `writer` is used for every name a stage asks for that is not here."""
-    stages: tuple[SerializeAsAny[Stage[Any, Any]], ...]
+    stages: tuple[SerializeAsAny[InstanceOf[Stage[Any, Any]]], ...]
     """In order; each reads what an earlier one writes."""
     exports: tuple[str, ...] = ()
     """Formats written into the run folder when a run ends."""

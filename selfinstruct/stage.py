@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
-from pydantic import SerializeAsAny
+from pydantic import InstanceOf, SerializeAsAny
 
 from selfinstruct import prompts
 from selfinstruct.engines.base import CompletionRequest, Constraint, Prompt, Reply, Sampling
@@ -132,7 +132,7 @@ class Stage(Frozen, Generic[In, Out]):
     kind: str
     name: str = ""
     """Name in ledgers and paths; the kind when empty."""
-    gates: tuple[SerializeAsAny[Gate], ...] = ()
+    gates: tuple[SerializeAsAny[InstanceOf[Gate]], ...] = ()
     """Asked in order about each record made; the first reason drops it."""
     engine: str = "writer"
     """Which of the recipe's engines answers."""

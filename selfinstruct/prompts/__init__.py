@@ -23,13 +23,21 @@ def _environment(language: str) -> Environment:
     from jinja2 import FileSystemLoader, StrictUndefined  # noqa: PLC0415 - jinja2 costs 77 ms, wanted only when rendering
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
 
-    return ImmutableSandboxedEnvironment(
+    environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(FOLDER / language),
         undefined=StrictUndefined,
         autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["compact"] = _compact
+    return environment
+
+
+def _compact(value: Any, keys: list[str] | None = None) -> str:  # noqa: ANN401 - JSON is of any shape
+    """Return compact JSON in readable characters; objects in a list show `keys` in that order."""
+    rows = [{key: row[key] for key in keys} for row in value] if keys else value
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 
 
 def render(name: str, *, language: str = "en", **values: object) -> str:

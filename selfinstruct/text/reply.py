@@ -126,7 +126,8 @@ def read_labelled(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
-_NUMBER = re.compile(r"(?<![\w.,/-])\d{1,3}(?:[.,]\d{1,2})?(?![\w/]|[.,]\d)")
+_TOKEN = re.compile(r"\w*[+-]?\d[\w.,]*")
+_NUMBER = re.compile(r"\d{1,3}(?:[.,]\d{1,2})?[.,]?")
 _OUT_OF = re.compile(r"(\d{1,3}(?:[.,]\d{1,2})?) ?(?:/|out of|von|점 만점에) ?(\d{1,3})(?:\.0)?(?!\d)", re.IGNORECASE)
 
 
@@ -147,11 +148,11 @@ def read_score(text: str, *, lowest: float, highest: float) -> float:
             msg = f"score out of {found[2]}, wanted out of {highest:g}"
             raise UnreadableError(msg)
         line = line[: found.start()] + found[1] + line[found.end() :]
-    numbers = _NUMBER.findall(line)
-    if len(numbers) != 1:
-        msg = f"{len(numbers)} numbers in the first line of the verdict"
+    tokens = _TOKEN.findall(line)
+    if len(tokens) != 1 or not _NUMBER.fullmatch(tokens[0]):
+        msg = f"not one plain number in the first line of the verdict: {len(tokens)} found"
         raise UnreadableError(msg)
-    return in_range(float(numbers[0].replace(",", ".")), lowest=lowest, highest=highest)
+    return in_range(float(tokens[0].rstrip(".,").replace(",", ".")), lowest=lowest, highest=highest)
 
 
 def in_range(score: object, *, lowest: float, highest: float) -> float:

@@ -1,0 +1,41 @@
+# Everything on a bare machine with Python 3.11+ and make. uv is used when it is there, pip otherwise.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --python $(BIN)/python" || echo "$(BIN)/python -m pip install --disable-pip-version-check")
+
+.PHONY: demo test test-prefect test-vllm lint types faults benchmarks clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core: pyproject.toml | $(BIN)/python
+	$(INSTALL) -q -e . && touch $@
+
+$(VENV)/dev: pyproject.toml | $(BIN)/python
+	$(INSTALL) -q -e '.[dev]' && touch $@ $(VENV)/core
+
+demo: $(VENV)/core            ## the whole pipeline without a model, under 30 s
+	$(BIN)/selfinstruct demo
+
+test: $(VENV)/dev             ## the fast tests
+	$(BIN)/python -m pytest -q
+
+test-prefect: $(VENV)/dev     ## a real Prefect server and worker: a scheduled run comes by itself
+	$(BIN)/python -m pytest -q tests/prefect
+
+test-vllm: $(VENV)/dev        ## a real vLLM server on CPU, in an environment of its own
+	$(BIN)/python -m pytest -q tests/vllm
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+benchmarks: $(VENV)/dev       ## the figures of the README, measured here
+	for file in novelty runner http_engine startup kills; do $(BIN)/python benchmarks/$$file.py || exit 1; done
+
+clean:
+	rm -rf $(VENV) .venv-vllm demo runs

@@ -1,0 +1,121 @@
+"""What a model wrote is read with certainty or not at all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfinstruct.errors import UnreadableError
+from selfinstruct.text.reply import (
+    harmless,
+    read_blocks,
+    read_examples,
+    read_json,
+    read_labelled,
+    read_list,
+    read_numbered,
+    read_score,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("4.5", 4.5),
+        ("5", 5.0),
+        ("0", 0.0),
+        ("score: 4.5", 4.5),
+        ("Score: 4.5", 4.5),
+        ("Score:4.5", 4.5),
+        ("4.5/5", 4.5),
+        ("4.5 out of 5", 4.5),
+        ("**4.5**", 4.5),
+        ("4.5 - great", 4.5),
+        ("점수: 4.5", 4.5),
+        ("4,5", 4.5),
+        ("\n\n3.5\nThe answer names 2 of 3 causes.", 3.5),
+        ("Rating: 4/5.", 4.0),
+    ],
+)
+def test_scores_that_are_clear(text: str, score: float) -> None:
+    """Nine plausible ways to write a score, and some more; the unofficial parser reads three of nine."""
+    assert read_score(text, lowest=0, highest=5) == score
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "great", "4 or 5", "4-5", "6", "-1", "45", "8/10", "4.5.1", "Question 2: 4", "NaN", "1e3", "the 2nd is fine", "½"],
+)
+def test_scores_that_are_not(text: str) -> None:
+    """Anything doubtful is unread: never 0, 1, 3 or -1."""
+    with pytest.raises(UnreadableError):
+        read_score(text, lowest=0, highest=5)
+
+
+@given(st.text())
+def test_a_score_is_in_range_or_unread(text: str) -> None:
+    """Whatever is written, a score outside the scale never comes back, nor any other error."""
+    try:
+        assert 0 <= read_score(text, lowest=0, highest=5) <= 5
+    except UnreadableError:
+        pass
+
+
+@given(st.text())
+def test_readers_never_crash(text: str) -> None:
+    """Lists, blocks and examples are read from any text."""
+    for reader in (read_numbered, read_examples, read_labelled):
+        assert isinstance(reader(text), list)
+    assert isinstance(read_blocks(text, first=4), list)
+    try:
+        read_json(text)
+    except UnreadableError:
+        pass
+
+
+def test_numbered_list() -> None:
+    """Items are split at newline, number, point and blank; the first follows the prompt's own number."""
+    assert read_numbered(" Name a river.\n10. Add 2. Then\nsay why.\n11 . Stop.") == [
+        "Name a river.",
+        "Add 2. Then say why.",
+        "Stop.",
+    ]
+
+
+def test_blocks() -> None:
+    """A block gives instruction, input and output; `<noinput>` is empty; another shape is None."""
+    text = " Name it.\n4. Input:\n<noinput>\n4. Output:\nA lynx.\n###\n5. Instruction: Sort.\n5. Output:\nx\n###\n"
+    assert read_blocks(text, first=4) == [("Name it.", "", "A lynx."), None]
+
+
+def test_examples_and_labels() -> None:
+    """Input-first and label-first examples."""
+    text = " Example 1\nInput: 3 4\nOutput: 7\nExample 2\nInput: 1 1\nOutput: 2"
+    assert read_examples(text) == [("3 4", "7"), ("1 1", "2")]
+    assert read_examples("Output: It rains.") == [("", "It rains.")]
+    labels = "\nClass label: warm\nInput: 25 degrees\nClass label: cold\nInput: -3 degrees\n"
+    assert read_labelled(labels) == [("25 degrees", "warm"), ("-3 degrees", "cold")]
+
+
+@pytest.mark.parametrize("text", ["{", "[1] x", "NaN", '{"a": Infinity}', "[" * 100_000, '{"tasks": 3}', "null", ""])
+def test_json_that_is_none(text: str) -> None:
+    """Cut, padded or too deep JSON, and JSON without the list, is unreadable; nothing else is raised."""
+    with pytest.raises(UnreadableError):
+        read_list(text, name="tasks")
+
+
+def test_json_text_is_harmless() -> None:
+    """A lone surrogate can be written in JSON but not stored: it becomes U+FFFD, as does NUL."""
+    assert read_list(json.dumps({"tasks": ["a\ud800b", "c\x00d"]}), name="tasks") == ["a\ufffdb", "c\ufffdd"]
+
+
+@given(st.text(st.characters()))
+def test_harmless_text_can_be_stored(text: str) -> None:
+    """What comes out encodes, and good text is unchanged."""
+    clean = harmless(text)
+    clean.encode()
+    assert "\x00" not in clean
+    assert len(clean) == len(text)
