@@ -7,12 +7,12 @@ import platform
 import shutil
 import sqlite3
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfinstruct import __version__, seeds
 from selfinstruct import recipe as recipes
+from selfinstruct.engines.probe import Finding, probe
 from selfinstruct.errors import SelfInstructError
 
 if TYPE_CHECKING:
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 
 LEAST_ROOM = 1 << 30
 """Bytes: 100,000 rows of a run take some 80 MB (16 KB pages, zlib-1 bodies); exports and WAL come on top."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at."""
-
-    good: bool
-    text: str
-    remedy: str = ""
 
 
 def examine(*, base_url: str | None, model: str | None) -> Iterator[Finding]:
@@ -64,7 +55,6 @@ async def _server(base_url: str, model: str | None) -> list[Finding]:
 
     try:
         async with HttpEngine(base_url=base_url, model=model) as engine:
-            probe = await engine.probe()
+            return await probe(engine)
     except SelfInstructError as error:
         return [Finding(good=False, text=str(error), remedy=error.remedy)]
-    return [Finding(good=one.good, text=one.text, remedy=one.remedy) for one in probe.findings]

@@ -47,7 +47,22 @@ def test_scores_that_are_clear(text: str, score: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "great", "4 or 5", "4-5", "6", "-1", "45", "8/10", "4.5.1", "Question 2: 4", "NaN", "1e3", "the 2nd is fine", "½"],
+    [
+        "",
+        "great",
+        "4 or 5",
+        "4-5",
+        "6",
+        "-1",
+        "45",
+        "8/10",
+        "4.5.1",
+        "Question 2: 4",
+        "NaN",
+        "1e3",
+        "the 2nd is fine",
+        "½",
+    ],
 )
 def test_scores_that_are_not(text: str) -> None:
     """Anything doubtful is unread: never 0, 1, 3 or -1."""

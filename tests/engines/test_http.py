@@ -1,0 +1,205 @@
+"""The HTTP engine against a real server on a socket: what passes is waited out, what cannot is said at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from selfinstruct.engines import http
+from selfinstruct.engines.base import Choice, CompletionRequest, FinishReason, JsonSchema, Regex, Sampling, user
+from selfinstruct.engines.http import HttpEngine
+from selfinstruct.errors import BadInputError, CallError, SelfInstructError, UnreachableError
+from tests.support.fake_server import FakeServer
+
+SAMPLING = Sampling(max_tokens=64)
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(http, "LONGEST_WAIT", 0.05)
+
+
+def ask(text: str = "Say something.", **changes: Any) -> CompletionRequest:
+    return CompletionRequest(**{"id": "w-1-0", "prompt": user(text), "sampling": SAMPLING, "seed": 1, **changes})
+
+
+def failing(name: str, times: int = 1) -> Callable[[str, int], str | None]:
+    return lambda _digest, tries: name if tries < times else None
+
+
+async def test_model_is_found_when_there_is_one() -> None:
+    """/v1/models with one entry needs no -m."""
+    async with FakeServer() as server, HttpEngine(base_url=server.base_url) as engine:
+        assert engine.model_name == "tiny"
+
+
+async def test_several_models_must_be_named() -> None:
+    """With two, the error lists them; a wrong name too."""
+    async with FakeServer(models=("a", "b")) as server:
+        for model in (None, "c"):
+            with pytest.raises(BadInputError, match="a, b"):
+                async with HttpEngine(base_url=server.base_url, model=model):
+                    pass
+        async with HttpEngine(base_url=server.base_url, model="b") as engine:
+            assert engine.model_name == "b"
+
+
+async def test_nothing_listens() -> None:
+    """Starting against nothing fails at once, with exit status 3."""
+    started = time.monotonic()
+    with pytest.raises(UnreachableError) as caught:
+        async with HttpEngine(base_url="http://127.0.0.1:9"):
+            pass
+    assert caught.value.exit_status == 3
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("url", ["ftp://host", "host:8000", "http://", "http://user:key@host/v1"])
+def test_urls_that_are_refused(url: str) -> None:
+    """Only http and https, and never a key in a URL."""
+    with pytest.raises(ValidationError):
+        HttpEngine(base_url=url)
+
+
+@pytest.mark.parametrize("url", ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"])
+def test_urls_are_completed(url: str) -> None:
+    """With or without /v1 and slash."""
+    assert HttpEngine(base_url=url).base_url == "http://h:1/v1"
+
+
+async def test_key_comes_from_the_environment_and_shows_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sent, and is in no repr and no error."""
+    monkeypatch.setenv("SELFINSTRUCT_API_KEY", "sk-TESTSECRET")
+    async with FakeServer(key="sk-TESTSECRET") as server, HttpEngine(base_url=server.base_url) as engine:
+        await engine.complete(ask())
+        assert server.headers[-1]["authorization"] == "Bearer sk-TESTSECRET"
+        assert "TESTSECRET" not in repr(engine)
+    monkeypatch.setenv("SELFINSTRUCT_API_KEY", "sk-WRONGSECRET")
+    async with FakeServer(key="sk-TESTSECRET") as server:
+        with pytest.raises(BadInputError) as caught:
+            async with HttpEngine(base_url=server.base_url):
+                pass
+    assert "SECRET" not in str(caught.value) + caught.value.remedy.replace("SELFINSTRUCT_API_KEY", "")
+
+
+async def test_every_parameter_is_sent_as_vllm_names_it() -> None:
+    """Penalties, seeds, stops, min_p and the three constraints, in both dialects."""
+    sampling = Sampling(
+        max_tokens=9, temperature=0.5, top_p=0, top_k=3, min_p=0.1, presence_penalty=1.5, frequency_penalty=0.5,
+        repetition_penalty=1.1, stop=("a", "b"), logit_bias={"5": -100},
+    )  # fmt: skip
+    async with FakeServer() as server, HttpEngine(base_url=server.base_url) as engine:
+        await engine.complete(ask(sampling=sampling, n=2, constraint=Choice(choices=("yes", "no")), top_logprobs=5))
+        await engine.complete(ask(prompt="Text", top_logprobs=4))
+        await engine.complete(ask(constraint=Regex(pattern="a+")))
+        await engine.complete(ask(constraint=JsonSchema(schema_={"type": "object", "title": "Verdict"})))
+        chat, text, regex, schema = server.bodies
+    assert chat["messages"] == [{"role": "user", "content": "Say something."}]
+    wanted = {
+        "model": "tiny", "max_tokens": 9, "temperature": 0.5, "top_p": 1e-6, "top_k": 3, "min_p": 0.1, "n": 2, "seed": 1,
+        "presence_penalty": 1.5, "frequency_penalty": 0.5, "repetition_penalty": 1.1, "stop": ["a", "b"],
+        "logit_bias": {"5": -100}, "structured_outputs": {"choice": ["yes", "no"]}, "logprobs": True, "top_logprobs": 5,
+    }  # fmt: skip
+    assert {key: chat[key] for key in wanted} == wanted
+    assert (text["prompt"], text["logprobs"], "top_logprobs" in text, "min_p" in text) == ("Text", 4, False, False)
+    assert regex["structured_outputs"] == {"regex": "a+"}
+    assert schema["structured_outputs"]["json"]["type"] == "object"
+    assert server.headers[0]["x-request-id"] == "w-1-0"
+
+
+async def test_openai_dialect_sends_a_response_format() -> None:
+    """Other servers get json_schema, and nothing for a choice."""
+    async with FakeServer() as server:
+        async with HttpEngine(base_url=server.base_url, structured_outputs="openai") as engine:
+            await engine.complete(ask(constraint=JsonSchema(schema_={"title": "T", "type": "object"})))
+            await engine.complete(ask("Other.", constraint=Choice(choices=("yes", "no"))))
+        assert server.bodies[0]["response_format"]["json_schema"]["schema"] == {"title": "T", "type": "object"}
+        assert not {"structured_outputs", "response_format"} & server.bodies[1].keys()
+
+
+async def test_replies_are_read_whole() -> None:
+    """N answers in the server's index order, usage, log-probabilities and finish reasons."""
+    async with FakeServer() as server, HttpEngine(base_url=server.base_url) as engine:
+        request = ask(n=3)
+        reply = await engine.complete(request)
+        assert [one.text for one in reply.completions] == [
+            one.text for one in (await server.engine.complete(request)).completions
+        ]
+        assert reply.usage.prompt_tokens > 0
+        choice = await engine.complete(ask(constraint=Choice(choices=("yes", "no")), top_logprobs=5))
+        assert set(choice.completions[0].logprobs[0]) == {"yes", "no"}
+    for fault, reason in (("length", FinishReason.LENGTH), ("filter", FinishReason.CONTENT_FILTER)):
+        async with FakeServer(fault=failing(fault)) as server, HttpEngine(base_url=server.base_url) as engine:
+            assert (await engine.complete(ask())).completions[0].finish_reason is reason
+
+
+@pytest.mark.parametrize("fault", ["500", "429", "503", "cut", "html", "empty", "missing", "close", "abort"])
+async def test_what_passes_is_waited_out(fault: str) -> None:
+    """Two failures, then the answer: the record never notices."""
+    async with FakeServer(fault=failing(fault, 2)) as server, HttpEngine(base_url=server.base_url) as engine:
+        reply = await engine.complete(ask())
+        assert reply.completions[0].finish_reason is FinishReason.STOP
+        assert len(server.requests) == 3
+
+
+async def test_null_content_is_an_empty_text() -> None:
+    """It is an answer, and the stage drops it as empty; nothing is filled in."""
+    async with FakeServer(fault=failing("null")) as server, HttpEngine(base_url=server.base_url) as engine:
+        assert (await engine.complete(ask())).completions[0].text == ""
+
+
+async def test_hanging_call_meets_its_deadline() -> None:
+    """A call that hangs is tried again after the deadline."""
+    async with FakeServer(fault=failing("hang")) as server:
+        async with HttpEngine(base_url=server.base_url, deadline=0.2) as engine:
+            reply = await engine.complete(ask())
+            assert reply.completions
+
+
+@pytest.mark.parametrize(("fault", "tries"), [("400", 1), ("500", 4), ("cut", 4), ("hang", 4)])
+async def test_what_cannot_pass_fails_the_record(fault: str, tries: int) -> None:
+    """400 is not tried again; its own failures are, four times; the server's words are told."""
+    async with FakeServer(fault=failing(fault, 99)) as server:
+        async with HttpEngine(base_url=server.base_url, deadline=0.2) as engine:
+            with pytest.raises(CallError):
+                await engine.complete(ask())
+        assert len(server.bodies) == tries
+
+
+async def test_patience_ends() -> None:
+    """A server that stays overloaded, or goes away, stops the run after the announced time."""
+    async with FakeServer(fault=failing("503", 10_000)) as server:
+        async with HttpEngine(base_url=server.base_url, patience=0.3) as engine:
+            with pytest.raises(UnreachableError, match="503"):
+                await engine.complete(ask())
+
+
+async def test_server_that_comes_back() -> None:
+    """Calls made while it was down are answered when it is up again: no record fails for it."""
+    async with FakeServer() as server:
+        port = int(server.base_url.rpartition(":")[2].partition("/")[0])
+        engine = HttpEngine(base_url=server.base_url, patience=30)
+        await engine.__aenter__()
+    waiting = asyncio.create_task(engine.complete(ask()))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    async with FakeServer().on_port(port):
+        assert (await waiting).completions
+    await engine.__aexit__(None, None, None)
+
+
+async def test_other_services_are_named() -> None:
+    """A page that is no model server is bad input, with the remedy."""
+    async with FakeServer(models=()) as server:
+        with pytest.raises(SelfInstructError, match="has several models; it has: none"):
+            async with HttpEngine(base_url=server.base_url):
+                pass
+        with pytest.raises(BadInputError, match="no OpenAI-compatible server"):
+            async with HttpEngine(base_url=server.base_url.replace("/v1", "/other")):
+                pass
