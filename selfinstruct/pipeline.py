@@ -15,7 +15,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from selfinstruct.store import open_run
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from selfinstruct.engines.base import Engine
     from selfinstruct.recipe import Recipe
     from selfinstruct.store import RunStore
 
@@ -96,7 +97,7 @@ async def run(  # noqa: PLR0913 - one keyword each for what a caller may want
     store = open_run(folder)
     try:
         async with AsyncExitStack() as stack:
-            engines = {name: await stack.enter_async_context(one) for name, one in recipe.engines.items()}
+            engines = await _open(recipe.engines, stack)
             models = {name: engine.model_name for name, engine in engines.items()}
             _begin(store, recipe, target=target, inputs=_inputs(recipe, models, seeds_digest))
             runner = Runner(
@@ -112,6 +113,15 @@ async def run(  # noqa: PLR0913 - one keyword each for what a caller may want
     if ended.error is not None:
         raise ended.error
     return _report(recipe, folder, target, ended, reused=runner.tally.reused)
+
+
+async def _open(engines: Mapping[str, Engine], stack: AsyncExitStack) -> dict[str, Engine]:
+    """Open every engine once, also one that serves under several names."""
+    opened: dict[int, Engine] = {}
+    for engine in engines.values():
+        if id(engine) not in opened:
+            opened[id(engine)] = await stack.enter_async_context(engine)
+    return {name: opened[id(engine)] for name, engine in engines.items()}
 
 
 def _plan(recipe: Recipe, models: dict[str, str]) -> Plan:
