@@ -193,10 +193,10 @@ def stats(folder: Folder, *, as_json: Json = False) -> None:
 @app.command()
 def verify(target: Annotated[Path, typer.Argument(help="Run folder, or an export.", metavar="RUN|EXPORT")]) -> None:
     """Check every stored byte, every count and every export; say where something is wrong."""
-    from selfinstruct import runs
     from selfinstruct.export import verify_export
+    from selfinstruct.verify import verify as check
 
-    problems = list(runs.verify(target) if (target / "run.db").is_file() else verify_export(target))
+    problems = list(check(target) if (target / "run.db").is_file() else verify_export(target))
     for problem in problems:
         typer.echo(printable(problem, longest=500))
     if problems:

@@ -10,6 +10,7 @@ import inspect
 import re
 from difflib import get_close_matches
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 from selfinstruct.errors import BadInputError
@@ -40,10 +41,12 @@ def known(folders: tuple[str, ...]) -> list[str]:
     return sorted(path.stem for path in files if not path.stem.startswith("_") and path.stem not in {"base", "probe"})
 
 
-def public_classes(module: object) -> list[type]:
-    """Return the public classes that a module defines itself."""
+def public_classes(module: ModuleType) -> list[type]:
+    """Return the public classes that a module defines itself; pydantic leaves its parametrised ones there too."""
     classes = inspect.getmembers(module, inspect.isclass)
-    return [one for name, one in classes if not name.startswith("_") and one.__module__ == module.__name__]  # type: ignore[attr-defined]
+    return [
+        one for name, one in classes if name.isidentifier() and name[0] != "_" and one.__module__ == module.__name__
+    ]
 
 
 def _inside(kind: str, folders: tuple[str, ...]) -> object:

@@ -15,17 +15,12 @@ LONGEST = 262_144
 """Characters looked at, at most: longer answers are not read (no pattern below ever sees more)."""
 
 
+_UNSAFE = re.compile("[\x00\ud800-\udfff]")
+
+
 def harmless(text: str) -> str:
     """Return `text` with lone surrogates and NUL replaced by U+FFFD: they cannot be stored or encoded."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd") if _unsafe(text) else text
-
-
-def _unsafe(text: str) -> bool:
-    return (
-        "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text)
-        if not text.isascii()
-        else ("\x00" in text)
-    )
+    return _UNSAFE.sub("\ufffd", text)
 
 
 def read_json(text: str) -> Any:  # noqa: ANN401 - JSON is of any shape

@@ -1,6 +1,6 @@
 """Makes `.venv-vllm`: vLLM on CPU in an environment of its own. Does nothing when it is there and up to date.
 
-    python tests/vllm/make_environment.py
+python tests/vllm/make_environment.py
 """
 
 from __future__ import annotations
@@ -33,7 +33,17 @@ def main() -> None:
     pip = (str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-compile")
     _run(*pip, "--no-deps", TORCH)  # pip, not uv: pip alone finds a CPU build that is provided to it
     _run(*pip, "uv")
-    _run(str(ENVIRONMENT / "bin" / "uv"), "pip", "install", "-q", "--python", str(PYTHON), "--no-deps", "-r", str(REQUIREMENTS))
+    _run(
+        str(ENVIRONMENT / "bin" / "uv"),
+        "pip",
+        "install",
+        "-q",
+        "--python",
+        str(PYTHON),
+        "--no-deps",
+        "-r",
+        str(REQUIREMENTS),
+    )
     packages = next((ENVIRONMENT / "lib").glob("python*/site-packages"))
     metadata = packages / "vllm-0.32.0+cpu.dist-info"
     metadata.mkdir(exist_ok=True)
@@ -42,7 +52,7 @@ def main() -> None:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True)  # noqa: S603 - a fixed command of ours
+    subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

@@ -39,11 +39,14 @@ class VllmServer:
     def start(self) -> None:
         """Start and wait for /health; the end of the log is in the error when it dies."""
         find = f"import importlib.util as u; print(next(m for m in {MODULES!r} if u.find_spec(m)))"
-        found = subprocess.run([self._python, "-c", find], capture_output=True, text=True, check=True, env=_environment())
+        found = subprocess.run(
+            [self._python, "-c", find], capture_output=True, text=True, check=True, env=_environment()
+        )
         command = [
             str(self._python), "-m", found.stdout.split()[-1], "--model", str(self._model), "--served-model-name", "tiny",
             "--host", "127.0.0.1", "--port", str(self._port), "--max-model-len", "4096", "--max-num-seqs", "64",
-            "--dtype", "bfloat16", "--enforce-eager", "--generation-config", "vllm", "--shutdown-timeout", "30",
+            # vLLM 0.32 on CPU dies ("CPU Generator does not use offset") when a seeded prompt is prefilled in chunks.
+            "--no-enable-chunked-prefill", "--max-num-batched-tokens", "8192", "--dtype", "bfloat16", "--enforce-eager", "--generation-config", "vllm", "--shutdown-timeout", "30",
             "--structured-outputs-config", '{"backend":"xgrammar","disable_any_whitespace":true}',
         ]  # fmt: skip
         with self._log.open("ab") as log:

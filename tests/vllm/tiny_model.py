@@ -1,6 +1,6 @@
 """Makes a small random-weight Llama with a tokenizer trained on seed tasks. Runs in `.venv-vllm`; noise, but a real model.
 
-    .venv-vllm/bin/python tests/vllm/tiny_model.py seeds/en.jsonl FOLDER
+.venv-vllm/bin/python tests/vllm/tiny_model.py seeds/en.jsonl FOLDER
 """
 
 from __future__ import annotations
