@@ -95,7 +95,7 @@ def run(  # noqa: PLR0913 - one parameter per option
 
 
 @app.command()
-def resume(  # noqa: PLR0913
+def resume(
     folder: Folder,
     n: Annotated[int | None, typer.Option("-n", min=1, help="Rows wanted now [default: as before].")] = None,
     base_url: Url = None,
@@ -119,7 +119,7 @@ def resume(  # noqa: PLR0913
     raise typer.Exit(report.exit_status)
 
 
-def _run(  # noqa: PLR0913
+def _run(
     recipe: Recipe,
     folder: Path,
     *,
@@ -302,7 +302,7 @@ def dedupe(
 
 
 @app.command()
-def judge(  # noqa: PLR0913
+def judge(
     file: Annotated[Path, typer.Argument(help="Dataset with instruction, input, output.")],
     out: Annotated[Path, typer.Option("-o", help="Where the kept rows go; the suffix says the kind.")],
     base_url: Url = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -36,7 +36,7 @@ class Watcher:
         self._next = 0.0
         self._started = time.monotonic()
 
-    def __enter__(self) -> Watcher:
+    def __enter__(self) -> Self:
         """Take the terminal."""
         if self._live is not None:
             self._live.start()

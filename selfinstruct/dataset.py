@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def dedupe(  # noqa: PLR0913 - one keyword per choice
+def dedupe(
     file: Path, out: Path, *, against: Sequence[Path], field: str, threshold: float, tokenizer: str
 ) -> dict[str, Any]:
     """Keep a row only if no earlier one, and none of `against`, scores above `threshold`; return the counts.

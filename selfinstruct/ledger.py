@@ -70,7 +70,13 @@ def accounts(store: RunStore, tree: StageTree, *, upto: str | None) -> Accounts:
     """Count a run. `upto` is the path of the row that filled the order, None for everything there is."""
     fates = store.fates(upto=upto)
     worked = store.worked(upto=upto)
-    stages = {label: _stage(label, parent, fates, worked, store) for label, parent in tree.parents.items()}
+    entered = {
+        label: fates.get((parent, Fate.ACCEPTED.value), 0)
+        if parent
+        else worked.get(label, 0) + store.started_requests(label, upto=upto)
+        for label, parent in tree.parents.items()
+    }
+    stages = {label: _stage(label, fates, waiting=entered[label] - worked.get(label, 0)) for label in entered}
     drops = store.drops(upto=upto)
     by_rule: Counter[str] = Counter()
     by_stage: dict[str, dict[str, int]] = {label: {} for label in tree.parents}
@@ -89,22 +95,9 @@ def accounts(store: RunStore, tree: StageTree, *, upto: str | None) -> Accounts:
     )
 
 
-def _stage(
-    label: str, parent: str | None, fates: Mapping[tuple[str, str], int], worked: Mapping[str, int], store: RunStore
-) -> Ledger:
-    accepted, dropped, failed = (
-        fates.get((label, fate.value), 0) for fate in (Fate.ACCEPTED, Fate.DROPPED, Fate.FAILED)
-    )
-    done = worked.get(label, 0)
-    entered = fates.get((parent, Fate.ACCEPTED.value), 0) if parent else done + store.started_requests(label)
-    waiting = entered - done
-    return Ledger(
-        generated=accepted + dropped + failed + waiting,
-        accepted=accepted,
-        dropped=dropped,
-        failed=failed,
-        open=waiting,
-    )
+def _stage(label: str, fates: Mapping[tuple[str, str], int], *, waiting: int) -> Ledger:
+    counts = {fate.value: fates.get((label, fate.value), 0) for fate in (Fate.ACCEPTED, Fate.DROPPED, Fate.FAILED)}
+    return Ledger(generated=sum(counts.values()) + waiting, open=waiting, **counts)
 
 
 def _run(stages: Mapping[str, Ledger], trunk: list[str]) -> Ledger:

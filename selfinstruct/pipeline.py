@@ -75,7 +75,7 @@ class Report:
     scripted: bool
 
 
-async def run(  # noqa: PLR0913 - one keyword each for what a caller may want
+async def run(
     recipe: Recipe,
     folder: Path,
     *,
@@ -177,7 +177,7 @@ def _begin(store: RunStore, recipe: Recipe, *, target: int, inputs: dict[str, st
     )
 
 
-async def _watched(  # noqa: PLR0913
+async def _watched(
     runner: Runner,
     recipe: Recipe,
     target: int,

@@ -143,6 +143,14 @@ def pack(text: str) -> tuple[bytes, str]:
     return body, blake2b(body, digest_size=8).hexdigest()
 
 
+def _packed(row: dict[str, Any]) -> dict[str, Any]:
+    """Compress a row's body: done by the writer thread, where zlib lets the runner's thread go on."""
+    if "body" not in row:
+        return row
+    body, digest = pack(row["body"])
+    return {**row, "body": body, "digest": digest}
+
+
 def unpack(body: bytes, digest: str, *, place: str) -> Any:  # noqa: ANN401 - JSON is of any shape
     """Return the JSON value of a packed body.
 
@@ -176,22 +184,17 @@ class RunStore:
 
     def append_call(self, row: CallRow) -> None:
         """Queue an answered call for the next commit."""
-        body, digest = pack(row.body)
-        self._put([(sa.insert(calls), [{**row._asdict(), "body": body, "digest": digest}])])
+        self._put([(sa.insert(calls), [row._asdict()])])
 
     def append_outcome(self, outcome: Outcome, *, replace: bool = False) -> None:
         """Queue finished work for the next commit; `replace` first removes what an earlier try of it left."""
-        rows = []
-        for record in outcome.records:
-            body, digest = pack(record.body)
-            rows.append({**record._asdict(), "body": body, "digest": digest})
         statements: list[tuple[sa.Executable, list[dict[str, Any]]]] = []
         if replace:
             statements.append((sa.delete(records).where(records.c.work == sa.bindparam("w")), [{"w": outcome.work.id}]))
             statements.append((sa.delete(work).where(work.c.id == sa.bindparam("w")), [{"w": outcome.work.id}]))
         statements.append((sa.insert(work), [outcome.work._asdict()]))
-        if rows:
-            statements.append((sa.insert(records), rows))
+        if outcome.records:
+            statements.append((sa.insert(records), [record._asdict() for record in outcome.records]))
         self._put(statements)
 
     def put_meta(self, values: Mapping[str, str]) -> None:
@@ -259,7 +262,7 @@ class RunStore:
             for statements in group:
                 for statement, rows in statements:
                     if isinstance(statement, sa.Insert):
-                        inserts.setdefault(statement.table.name, (statement, []))[1].extend(rows)
+                        inserts.setdefault(statement.table.name, (statement, []))[1].extend(map(_packed, rows))
                         continue
                     for pending, waiting in inserts.values():
                         connection.execute(pending, waiting)
@@ -365,10 +368,13 @@ class RunStore:
         with self._engine.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def started_requests(self, stage: str) -> int:
+    def started_requests(self, stage: str, *, upto: str | None = None) -> int:
         """Return how many requests of the first stage have an answer but no admission yet."""
+        last = int(upto.partition(".")[0]) if upto is not None else None
         query = sa.select(sa.func.count(calls.c.work.distinct())).where(
-            calls.c.stage == stage, ~sa.select(work.c.id).where(work.c.id == calls.c.work).exists()
+            calls.c.stage == stage,
+            ~sa.select(work.c.id).where(work.c.id == calls.c.work).exists(),
+            sa.true() if last is None else calls.c.request <= last,
         )
         with self._engine.connect() as connection:
             return int(connection.execute(query).scalar_one())

@@ -33,7 +33,8 @@ def read_json(text: str) -> Any:  # noqa: ANN401 - JSON is of any shape
     if body.startswith("```"):
         body = body.removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
-        return _clean(json.loads(body, parse_constant=_refuse_constant))
+        # strict=False: constrained decoding (xgrammar) lets raw control characters into strings; their meaning is certain.
+        return _clean(json.loads(body, strict=False, parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as error:
         raise UnreadableError(_short(f"not JSON ({error})")) from None
 

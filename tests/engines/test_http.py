@@ -156,10 +156,12 @@ async def test_null_content_is_an_empty_text() -> None:
 
 async def test_hanging_call_meets_its_deadline() -> None:
     """A call that hangs is tried again after the deadline."""
-    async with FakeServer(fault=failing("hang")) as server:
-        async with HttpEngine(base_url=server.base_url, deadline=0.2) as engine:
-            reply = await engine.complete(ask())
-            assert reply.completions
+    async with (
+        FakeServer(fault=failing("hang")) as server,
+        HttpEngine(base_url=server.base_url, deadline=0.2) as engine,
+    ):
+        reply = await engine.complete(ask())
+        assert reply.completions
 
 
 @pytest.mark.parametrize(("fault", "tries"), [("400", 1), ("500", 4), ("cut", 4), ("hang", 4)])
