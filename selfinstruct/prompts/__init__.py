@@ -8,21 +8,18 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from selfinstruct.errors import BadInputError
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 FOLDER = Path(__file__).parent
 
 
 @cache
 def _environment(language: str) -> Environment:
-    from jinja2 import FileSystemLoader, StrictUndefined  # noqa: PLC0415 - jinja2 costs 77 ms, wanted only when rendering
-    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
-
     environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(FOLDER / language),
         undefined=StrictUndefined,

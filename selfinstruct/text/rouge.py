@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from rapidfuzz.distance import LCSseq
+
 from selfinstruct.text.tokens import TOKENIZERS
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ def f_measure(lcs: int, first: int, second: int) -> float:
 
 def rouge_l(first: Sequence[str], second: Sequence[str]) -> float:
     """Return the ROUGE-L F of two token lists, 0 to 1; 0 when one is empty."""
-    from rapidfuzz.distance import LCSseq  # noqa: PLC0415 - start-up pays nothing for it
-
     return f_measure(int(LCSseq.similarity(first, second)), len(first), len(second))
 
 
@@ -99,8 +99,6 @@ class NoveltyIndex:
 
     def rival(self, text: str) -> Neighbour | None:
         """Return the nearest text above the threshold, the earliest among equals; None when `text` is novel."""
-        from rapidfuzz.distance import LCSseq  # noqa: PLC0415 - start-up pays nothing for it
-
         code = self._encode(text, learn=False)
         best, where = 0.0, -1
         for position in self._candidates(code):
@@ -114,8 +112,6 @@ class NoveltyIndex:
 
     def nearest(self, text: str, k: int = 1) -> list[Neighbour]:
         """Return the `k` texts of the highest F, whatever the threshold, the earliest first among equals."""
-        from rapidfuzz.distance import LCSseq  # noqa: PLC0415
-
         code = self._encode(text, learn=False)
         scored = (
             (-f_measure(int(LCSseq.similarity(code, other)), len(code), len(other)), position)
