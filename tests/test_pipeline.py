@@ -1,0 +1,249 @@
+"""The real pipeline on the scripted engine: one outcome whatever the concurrency, every row with its fate, runs that go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from selfinstruct import Fate, export, pipeline, recipe, runs
+from selfinstruct.errors import BadInputError, Exit, NoRoomError, SelfInstructError
+from selfinstruct.pipeline import Report
+from selfinstruct.records import Dropped, DropReason, Instruction, Row
+from selfinstruct.runner import Limits
+from selfinstruct.stage import Gate, Stage, Work
+from selfinstruct.store import open_run
+from selfinstruct.verify import verify
+
+
+def run(folder: Path, name: str = "demo", rows: int = 40, limits: Limits = Limits(), **sets: Any) -> Report:  # noqa: B008 - frozen
+    settings = [f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in sets.items()]
+    if name != "demo":
+        settings.insert(0, "engines.writer={kind: scripted}")
+    loaded = recipe.load(name, environment={}, sets=settings)
+    return pipeline.run_sync(loaded, folder, target=rows, limits=limits)
+
+
+def digests(report: Report) -> dict[str, dict[str, str]]:
+    return {kind: manifest.files for kind, (_, manifest) in report.exports.items()}
+
+
+@pytest.mark.parametrize("name", ["demo", "self-instruct", "alpaca"])
+def test_same_export_and_ledger_at_any_concurrency(tmp_path: Path, name: str) -> None:
+    """Concurrency 1, 8 and 64, with and without latency: equal bytes, equal books."""
+    reports = [
+        run(tmp_path / f"{concurrency}-{latency}", name, concurrency=concurrency, engines__writer__latency=latency)
+        for concurrency, latency in ((1, 0), (8, 0.001), (64, 0.002), (64, 0))
+    ]
+    assert len({json.dumps(digests(report)) for report in reports}) == 1
+    assert len({report.accounts.ledger.model_dump_json() for report in reports}) == 1
+    assert len({json.dumps(report.accounts.drops_by_stage) for report in reports}) == 1
+
+
+@pytest.mark.parametrize("name", ["demo", "self-instruct", "alpaca"])
+def test_asked_for_n_the_export_holds_n(tmp_path: Path, name: str) -> None:
+    """Exactly the rows asked for, nothing open, every equation holds, and verify finds the run sound."""
+    report = run(tmp_path / "run", name, rows=33)
+    assert report.exit_status is Exit.DONE
+    ledger = report.accounts.ledger
+    assert (ledger.accepted, ledger.open) == (33, 0)
+    assert all(one.balanced for one in (ledger, *report.accounts.stages.values()))
+    assert all(manifest.rows == 33 for kind, (_, manifest) in report.exports.items() if kind != "dpo")
+    assert list(verify(tmp_path / "run")) == []
+
+
+def test_every_stage_takes_up_what_the_last_one_accepted(tmp_path: Path) -> None:
+    """The funnel is closed: what enters a stage is what the stage before it let through."""
+    stages = run(tmp_path / "run", rows=60).accounts.stages
+    assert stages["classify"].generated == stages["bootstrap"].accepted
+    assert stages["judge"].generated == stages["respond"].accepted
+    assert stages["select"].generated == stages["instances"].accepted == stages["pair"].generated
+
+
+def test_the_script_gives_every_gate_something_to_do(tmp_path: Path) -> None:
+    """Near-duplicates, forbidden words, cut, empty and weak answers, broken JSON, bad instances: all are dropped."""
+    drops = run(tmp_path / "run", rows=400).accounts.drops
+    wanted = {"rouge", "keyword", "cut", "empty", "unreadable", "score", "margin", "two_outputs", "empty_output"}
+    assert wanted <= drops.keys()
+
+
+def test_more_rows_are_the_same_rows_and_more(tmp_path: Path) -> None:
+    """Raising -n on a finished run keeps its rows, uses the surplus, and ends as if it had been asked for at once."""
+    first = run(tmp_path / "grown", rows=20)
+    grown = run(tmp_path / "grown", rows=50)
+    assert digests(grown) == digests(run(tmp_path / "at-once", rows=50))
+    assert grown.accounts.calls["total"] >= first.accounts.calls["total"]
+
+
+def test_a_finished_run_asks_for_nothing_more(tmp_path: Path) -> None:
+    """The same command again: no call, the same files."""
+    first = run(tmp_path / "run")
+    again = run(tmp_path / "run")
+    assert again.accounts.calls == first.accounts.calls
+    assert digests(again) == digests(first)
+
+
+def test_caps_stop_cleanly_and_go_on(tmp_path: Path) -> None:
+    """A token or time cap: exit 4, everything kept; without it the run ends as it would have."""
+    capped = run(tmp_path / "run", limits=Limits(tokens=40_000))
+    assert capped.exit_status is Exit.BUDGET
+    assert capped.accounts.ledger.open > 0
+    late = run(tmp_path / "run", limits=Limits(seconds=0.001), engines__writer__latency=0.05)
+    assert late.exit_status is Exit.BUDGET
+    assert digests(run(tmp_path / "run")) == digests(run(tmp_path / "whole"))
+
+
+def test_collapse_is_told_with_the_hint_that_helps(tmp_path: Path) -> None:
+    """A writer that only repeats, or only writes weak answers, ends with exit 5, its rows and the remedy."""
+    repeating = run(tmp_path / "a", rows=500, engines__writer__near_duplicates=1, engines__writer__forbidden=0, stop__requests=5)
+    assert repeating.exit_status is Exit.SHORT
+    assert "rouge" in repeating.message
+    assert "temperature" in repeating.remedy
+    assert repeating.accounts.ledger.open == 0
+    weak = run(tmp_path / "b", engines__writer__weak_answers=1, stop__requests=3)
+    assert weak.exit_status is Exit.SHORT
+    assert "judge" in weak.remedy
+
+
+CHANGES = {
+    "seed": 7,
+    "language": "en2",
+    "stages__bootstrap__count": 9,
+    "stages__bootstrap__sampling__temperature": 0.5,
+    "stages__bootstrap__gates__rouge__threshold": 0.6,
+    "stages__instances__at_most": 2,
+    "stages__respond__n": 3,
+    "stages__judge__dimension": "helpfulness",
+    "stages__select__gates__score__least": 4.0,
+    "stages__pair__strategy": "max-min",
+    "engines__writer__seed": 3,
+}
+
+
+@pytest.mark.parametrize("key", [key for key in CHANGES if key != "language"])
+def test_a_changed_recipe_is_refused_by_name(tmp_path: Path, key: str) -> None:
+    """Whatever changes what a run makes is named, old value and new, and nothing is touched."""
+    first = run(tmp_path / "run", rows=5)
+    with pytest.raises(BadInputError) as caught:
+        run(tmp_path / "run", rows=5, **{key: CHANGES[key]})
+    named = key.replace("__", ".").replace("gates.rouge", "gates.1").replace("gates.score", "gates.0")
+    assert named in str(caught.value)
+    assert digests(run(tmp_path / "run", rows=5)) == digests(first)
+
+
+def test_changed_seeds_and_prompts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte of the seed file, or one word of a prompt, makes it another run."""
+    from selfinstruct import prompts, seeds
+
+    mine = tmp_path / "mine.jsonl"
+    mine.write_bytes(seeds.shipped().read_bytes())
+    run(tmp_path / "run", rows=5, seeds=str(mine))
+    good = mine.read_bytes()
+    mine.write_bytes(good.replace(b"lighthouse", b"lightHouse", 1))
+    with pytest.raises(BadInputError, match="seeds: "):
+        run(tmp_path / "run", rows=5, seeds=str(mine))
+    mine.write_bytes(good)
+    original = prompts.source
+    monkeypatch.setattr(prompts, "source", lambda name, *, language="en": original(name, language=language) + "!")
+    with pytest.raises(BadInputError, match="prompt bootstrap: "):
+        run(tmp_path / "run", rows=5, seeds=str(mine))
+
+
+def test_how_a_run_is_carried_out_may_change(tmp_path: Path) -> None:
+    """Concurrency, exports and the stop of a connection are no part of what a run is."""
+    run(tmp_path / "run", rows=5)
+    assert run(tmp_path / "run", rows=9, concurrency=3, exports=["alpaca"]).exit_status is Exit.DONE
+
+
+def test_one_owner_per_folder(tmp_path: Path) -> None:
+    """While a store is open, a second owner is refused and told who has it."""
+    store = open_run(tmp_path / "run")
+    with pytest.raises(BadInputError, match="in use by pid"):
+        open_run(tmp_path / "run")
+    store.close()
+    open_run(tmp_path / "run").close()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """No room or no access is exit 3, with the path."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NoRoomError, match="file/run"):
+        run(tmp_path / "file/run")
+
+
+def test_flipped_bytes_are_found_and_not_used(tmp_path: Path) -> None:
+    """verify names a damaged record, and export refuses to use it."""
+    run(tmp_path / "run", rows=10)
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "run/run.db") as connection:
+        (name, body), *_ = connection.execute("select id, body from records where stage = 'select' and fate = 'accepted'")
+        flipped = bytes([body[0], body[1] ^ 1, *body[2:]])
+        connection.execute("update records set body = ? where id = ?", (flipped, name))
+    connection.close()
+    assert any(name in problem for problem in verify(tmp_path / "run"))
+    with runs.open_stored(tmp_path / "run") as stored, pytest.raises(SelfInstructError, match=name):
+        export.export(stored, "alpaca", tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_changed_exports_are_found(tmp_path: Path) -> None:
+    """One byte more in an export, and verify says which file."""
+    run(tmp_path / "run", rows=10)
+    with (tmp_path / "run/exports/alpaca/train.jsonl").open("a", encoding="utf-8") as file:
+        file.write(" ")
+    assert ["alpaca" in problem for problem in verify(tmp_path / "run")] == [True]
+
+
+def test_why_tells_a_row_from_seed_to_score(tmp_path: Path) -> None:
+    """The lineage of a finished row leads from its instruction to its judgement, with the answers behind it."""
+    run(tmp_path / "run", rows=10)
+    with runs.open_stored(tmp_path / "run") as stored:
+        row, _ = next(stored.store.scan("select", fate=Fate.ACCEPTED))
+        lines = runs.lineage(stored, row.id)
+    assert [line["stage"] for line in lines] == ["bootstrap", "classify", "instances", "select"]
+    assert lines[0]["record"]["shown"]
+    assert lines[0]["calls"][0]["scripted"]
+
+
+# -- adding a part is one small class -----------------------------------------------------------------------------------
+
+
+class NoHow(Gate):
+    """A gate from outside the package."""
+
+    kind: str = "tests.test_pipeline:NoHow"
+
+    def reason_to_drop(self, record: Instruction, work: Work) -> DropReason | None:
+        """Texts that begin with How go."""
+        del work
+        return DropReason(rule="how") if record.text.startswith("How") else None
+
+
+class Shout(Stage[Row, Instruction]):
+    """A stage from outside the package: it follows the rows."""
+
+    kind: Literal["tests.test_pipeline:Shout"] = "tests.test_pipeline:Shout"
+    name: str = "shout"
+    free = True
+
+    async def process(self, record: Row, work: Work) -> list[Instruction | Dropped]:
+        """Long ones are dropped."""
+        if len(record.instruction) > 90:
+            return [Dropped(reason=DropReason(rule="too_loud", figure=len(record.instruction), threshold=90))]
+        return [work.make(Instruction, text=record.instruction.upper())]
+
+
+def test_a_gate_and_a_stage_from_outside(tmp_path: Path) -> None:
+    """Named as package.module:Class in a recipe, they run, are counted, and their drops are kept with reasons."""
+    gates = [{"kind": "tests.test_pipeline:NoHow"}]
+    report = run(tmp_path / "run", rows=30, stages__bootstrap__gates=gates)
+    assert report.accounts.drops["how"] > 0
+    data = recipe.load("demo", environment={}).model_dump(mode="json")
+    data["stages"].append({"kind": "tests.test_pipeline:Shout"})
+    shouted = pipeline.run_sync(recipe.build(data), tmp_path / "shout", target=30)
+    assert shouted.accounts.stages["shout"].accepted > 0
+    assert shouted.accounts.drops["too_loud"] > 0
+    assert shouted.accounts.stages["shout"].generated >= 30
