@@ -17,10 +17,10 @@ from typing import Annotated, Any
 
 from prefect import flow, task
 from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
+    acreate_markdown_artifact,
+    acreate_progress_artifact,
+    acreate_table_artifact,
+    aupdate_progress_artifact,
 )
 from pydantic import BaseModel, Field
 
@@ -73,11 +73,13 @@ async def generate(generation: Generation) -> dict[str, Any]:
     folder = Path(generation.folder) / generation.dataset
     have = runs.accepted_rows(folder)
     wanted = have + generation.add
-    progress = await create_progress_artifact(progress=0.0, key="progress", description=f"{generation.dataset}: rows")
+    progress = await acreate_progress_artifact(progress=0.0, key="progress", description=f"{generation.dataset}: rows")
     counted: dict[str, Any] = {}
     for target in [*range(have + generation.chunk, wanted, generation.chunk), wanted]:
         counted = await grow(generation, target)
-        await update_progress_artifact(artifact_id=progress, progress=100.0 * (target - have) / generation.add)
-    await create_table_artifact(key="funnel", table=[{"stage": name, **row} for name, row in counted["stages"].items()])
-    await create_markdown_artifact(key="scores", markdown=runs.score_table(folder))
+        await aupdate_progress_artifact(artifact_id=progress, progress=100.0 * (target - have) / generation.add)
+    await acreate_table_artifact(
+        key="funnel", table=[{"stage": name, **row} for name, row in counted["stages"].items()]
+    )
+    await acreate_markdown_artifact(key="scores", markdown=runs.score_table(folder))
     return counted

@@ -11,14 +11,12 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any
 
 from selfinstruct.errors import BadInputError
 
-T = TypeVar("T")
 
-
-def resolve(kind: object, base: type[T], *, folders: tuple[str, ...]) -> type[T]:
+def resolve(kind: object, base: type[Any], *, folders: tuple[str, ...]) -> type[Any]:
     """Return the subclass of `base` that `kind` names.
 
     Raises:

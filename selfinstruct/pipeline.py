@@ -15,6 +15,7 @@ import asyncio
 import json
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -237,7 +238,8 @@ def _report(recipe: Recipe, folder: Path, target: int, ended: Ended, *, reused: 
             raise DamageError(msg, remedy=f"selfinstruct verify {folder}")
         if counted.ledger.accepted:
             written = dict(_exports(run, recipe))
-    status, message, remedy = _verdict(ended, counted, target, folder)
+        trunk = [counted.drops_by_stage[label] for label in run.tree.trunk()]
+    status, message, remedy = _verdict(ended, counted, target, folder, drops=sum(map(Counter, trunk), Counter()))
     return Report(folder, target, counted, status, message, remedy, written, reused, recipe.scripted)
 
 
@@ -260,14 +262,15 @@ HINTS = {
 """What helps when one rule drops most: the stop rule's hint."""
 
 
-def _verdict(ended: Ended, counted: Accounts, target: int, folder: Path) -> tuple[Exit, str, str]:
+def _verdict(
+    ended: Ended, counted: Accounts, target: int, folder: Path, *, drops: Counter[str]
+) -> tuple[Exit, str, str]:
     have = counted.ledger.accepted
     again = f"selfinstruct resume {folder}"
     if ended.reason == "filled":
         return Exit.DONE, f"{have} of {target} rows", ""
     if ended.reason == "collapsed":
-        worst = next(iter(counted.drops), "")
-        share = counted.drops.get(worst, 0)
+        worst, share = drops.most_common(1)[0] if drops else ("", 0)
         message = f"{have} of {target} rows: almost nothing new comes any more; most drops by {worst!r} ({share})"
         return Exit.SHORT, message, HINTS.get(worst, f"selfinstruct drops {folder} --by {worst}" if worst else again)
     if ended.reason == "exhausted":

@@ -18,6 +18,7 @@ from selfinstruct.engines.base import Engine
 from selfinstruct.errors import BadInputError
 from selfinstruct.records import Frozen, Row
 from selfinstruct.stage import Exporter, Gate, Stage, stage_parents
+from selfinstruct.text.show import printable
 
 FOLDER = Path(__file__).parent / "recipes"
 STAGES, GATES, ENGINES, EXPORTERS = ("stages", "judges"), ("gates",), ("engines",), ("exporters",)
@@ -333,5 +334,4 @@ def _flat(value: Any, place: str = "") -> dict[str, Any]:  # noqa: ANN401
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
+    return printable(repr(value), longest=60)

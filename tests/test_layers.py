@@ -98,4 +98,4 @@ def test_one_public_class_per_file(base: type, folder: str) -> None:
     for kind in kinds.known((folder,)):
         found = kinds.resolve(kind, base, folders=(folder,))
         assert kinds.public_classes(sys.modules[found.__module__]) == [found]
-        assert found.model_fields["kind"].default == kind  # type: ignore[attr-defined]
+        assert found.model_fields["kind"].default == kind

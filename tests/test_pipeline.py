@@ -97,7 +97,9 @@ def test_caps_stop_cleanly_and_go_on(tmp_path: Path) -> None:
 
 def test_collapse_is_told_with_the_hint_that_helps(tmp_path: Path) -> None:
     """A writer that only repeats, or only writes weak answers, ends with exit 5, its rows and the remedy."""
-    repeating = run(tmp_path / "a", rows=500, engines__writer__near_duplicates=1, engines__writer__forbidden=0, stop__requests=5)
+    repeating = run(
+        tmp_path / "a", rows=500, engines__writer__near_duplicates=1, engines__writer__forbidden=0, stop__requests=5
+    )
     assert repeating.exit_status is Exit.SHORT
     assert "rouge" in repeating.message
     assert "temperature" in repeating.remedy
@@ -107,7 +109,7 @@ def test_collapse_is_told_with_the_hint_that_helps(tmp_path: Path) -> None:
     assert "judge" in weak.remedy
 
 
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "seed": 7,
     "language": "en2",
     "stages__bootstrap__count": 9,
@@ -174,12 +176,14 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_flipped_bytes_are_found_and_not_used(tmp_path: Path) -> None:
-    """verify names a damaged record, and export refuses to use it."""
+    """Verify names a damaged record, and export refuses to use it."""
     run(tmp_path / "run", rows=10)
     import sqlite3
 
     with sqlite3.connect(tmp_path / "run/run.db") as connection:
-        (name, body), *_ = connection.execute("select id, body from records where stage = 'select' and fate = 'accepted'")
+        (name, body), *_ = connection.execute(
+            "select id, body from records where stage = 'select' and fate = 'accepted'"
+        )
         flipped = bytes([body[0], body[1] ^ 1, *body[2:]])
         connection.execute("update records set body = ? where id = ?", (flipped, name))
     connection.close()

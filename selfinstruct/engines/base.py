@@ -65,7 +65,7 @@ class Sampling(Frozen):
     """Multiplicative penalty on tokens already present."""
     stop: tuple[str, ...] = ()
     """The answer ends before any of these."""
-    logit_bias: Annotated[dict[str, float], Field(default_factory=dict)]
+    logit_bias: dict[str, float] = Field(default_factory=dict)
     """Token id (as text) to bias, -100 to 100."""
 
 

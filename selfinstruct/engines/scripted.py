@@ -110,7 +110,7 @@ class ScriptedEngine(Engine):
             return self._blocks(draw)
         if prompt.endswith("9."):
             return " " + "\n".join(f"{n}. {self._instruction(draw, prompt)}" for n in range(9, 17)).partition(". ")[2]
-        if prompt.rfind("\nEnd of answer ") > len(prompt) - 200:
+        if "\nEnd of answer " in prompt[-200:]:
             score, rationale = self._verdict(prompt, draw)
             return f"{score:g}\n{rationale}"
         if isinstance(request.prompt, str) and "Task: " in prompt:

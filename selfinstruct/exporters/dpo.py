@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from selfinstruct.records import PreferencePair, Record
 from selfinstruct.stage import Exporter, task_text
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Dpo(Exporter):
     """chosen and rejected hold the answers alone: with the prompt in them TRL would train on it twice."""
 
-    kind: Literal["dpo"] = "dpo"
+    kind: str = "dpo"
     reads: ClassVar[type[Record]] = PreferencePair
 
     def rows(self, records: Iterator[PreferencePair]) -> Iterator[dict[str, Any]]:

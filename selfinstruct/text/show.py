@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
+
+_USERINFO = re.compile(r"//[^/@\s]{1,200}@")
 
 
 def printable(text: object, *, longest: int = 200) -> str:
-    """Return `text` on one line, at most `longest` characters, control and format characters as escapes."""
-    line = "".join(_shown(character) for character in str(text)[: longest + 1])
+    """Return `text` on one line, at most `longest` characters, control and format characters as escapes.
+
+    User and password of a URL are masked: errors show what was given, and keys are given in the wrong places.
+    """
+    text = _USERINFO.sub("//***@", str(text))
+    line = "".join(_shown(character) for character in text[: longest + 1])
     return line if len(line) <= longest else line[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _shown(character: str) -> str:
-    if character in "\n\r\t":
-        return " "
-    if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}:
-        return f"\\u{ord(character):04x}"
-    return character
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else f"\\u{ord(character):04x}"

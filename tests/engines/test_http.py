@@ -176,10 +176,12 @@ async def test_what_cannot_pass_fails_the_record(fault: str, tries: int) -> None
 
 async def test_patience_ends() -> None:
     """A server that stays overloaded, or goes away, stops the run after the announced time."""
-    async with FakeServer(fault=failing("503", 10_000)) as server:
-        async with HttpEngine(base_url=server.base_url, patience=0.3) as engine:
-            with pytest.raises(UnreachableError, match="503"):
-                await engine.complete(ask())
+    async with (
+        FakeServer(fault=failing("503", 10_000)) as server,
+        HttpEngine(base_url=server.base_url, patience=0.3) as engine,
+    ):
+        with pytest.raises(UnreachableError, match="503"):
+            await engine.complete(ask())
 
 
 async def test_server_that_comes_back() -> None:

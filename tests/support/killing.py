@@ -117,10 +117,10 @@ def _audit(server: Server, kills: list[float], since: int, verdict: Verdict) -> 
         earlier[key] = entry
 
 
-def point(draw: random.Random, *, by_calls: bool, calls: int, seconds: float) -> dict[str, Any]:
+def point(draw: random.Random, *, by_calls: bool, calls: float, seconds: float) -> dict[str, Any]:
     """Draw where to kill: after so many calls of this start, or so many seconds, of what a whole run takes of either."""
     return {
-        "after_calls": draw.randint(1, calls) if by_calls else None,
+        "after_calls": draw.randint(1, int(calls)) if by_calls else None,
         "after_seconds": draw.uniform(0.1, seconds),
     }
 

@@ -1,0 +1,140 @@
+"""Each rule of each gate: what it drops, with which figure, and what it must let through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from selfinstruct import recipe
+from selfinstruct.engines.base import CompletionRequest, Reply
+from selfinstruct.gates.heuristics import Heuristics
+from selfinstruct.gates.instance_rules import InstanceRules
+from selfinstruct.gates.rouge import Rouge
+from selfinstruct.gates.score import Score
+from selfinstruct.pool import Pool
+from selfinstruct.records import Instance, Instruction, Provenance, Row
+from selfinstruct.seeds import load, shipped
+from selfinstruct.stage import Gate, Work
+
+PROVENANCE = Provenance(stage="test")
+
+
+def work(outputs: list[Instance] | None = None, *, pool: Pool | None = None) -> Work:
+    record = Instruction(id="i", parent="", provenance=PROVENANCE, text="Any.")
+
+    async def nobody(engine: str, request: CompletionRequest) -> Reply:
+        msg = f"a gate asks nobody, not {engine} for {request.id}"
+        raise AssertionError(msg)
+
+    return Work(
+        id="w", stage="test", record=record, ancestors=(), below=(), failed_below=0, pool=pool or Pool(()), run_seed=1,
+        language="en", attempt=1, ask=nobody, outputs=outputs or [],
+    )  # fmt: skip
+
+
+def instruction(text: str) -> Instruction:
+    return Instruction(id="x", parent="", provenance=PROVENANCE, text=text)
+
+
+def rule(gate: Gate, text: str) -> str | None:
+    reason = gate.reason_to_drop(instruction(text), work())
+    return reason.rule if reason else None
+
+
+PAPER = next(gate for gate in recipe.load("self-instruct", environment={}).stages[0].gates if gate.kind == "heuristics")
+DEFAULT = Heuristics()
+
+
+@pytest.mark.parametrize(
+    ("text", "paper", "default"),
+    [
+        ("Name a river.", "too_short", None),
+        ("Stop now.", "too_short", "too_short"),
+        ("word " * 151, "too_long", "too_long"),
+        ("Describe the picture on the wall.", "keyword", "keyword"),
+        ("Describe the PICTURE on the wall.", "keyword", "keyword"),
+        ("Draw a conclusion from these facts.", "keyword", None),
+        ("Compress the file of complaints politely.", "keyword", None),
+        ("Write a program that adds numbers.", "prefix", None),
+        ("- list the rivers of France", "punctuation", "punctuation"),
+        ("¿Qué es una metáfora en poesía?", "punctuation", "punctuation"),
+        ("Étudier le texte et répondre ensuite.", "non_ascii", None),
+        ("한국어로 짧은 편지를 써 주세요.", "non_ascii", None),
+        ("次の文を英語に翻訳してください。", "too_short", None),
+        ("Explain what NASA does in space.", None, None),
+    ],
+)
+def test_heuristics(text: str, paper: str | None, default: str | None) -> None:
+    """The published rules in the paper presets; the default ones demand no ASCII and count words in every script."""
+    assert rule(PAPER, text) == paper
+    assert rule(DEFAULT, text) == default
+
+
+def test_word_limits_are_the_published_ones() -> None:
+    """3 words go, 4 stay; 150 stay, 151 go."""
+    assert [rule(PAPER, "word " * count) for count in (3, 4, 150, 151)] == ["too_short", None, None, "too_long"]
+
+
+def test_rouge_drops_against_seeds_and_pool() -> None:
+    """A seed's rewording goes with its figure and neighbour; so does one of an instruction accepted later."""
+    pool = Pool(load(shipped())[0])
+    gate = Rouge(tokenizer="rouge")
+    text = pool.seeds[0].instruction
+    reason = gate.reason_to_drop(instruction(text + " Please."), work(pool=pool))
+    assert reason is not None
+    assert (reason.rule, reason.threshold, reason.evidence["nearest"]) == ("rouge", 0.7, text)
+    assert isinstance(reason.figure, float)
+    assert reason.figure > 0.7
+    new = instruction("Balance eleven teapots while humming the anthem of a country that never existed.")
+    assert gate.reason_to_drop(new, work(pool=pool)) is None
+    pool.admit(new)
+    assert gate.reason_to_drop(new, work(pool=pool)) is not None
+
+
+def test_korean_near_duplicates_are_found_by_default() -> None:
+    """The published tokenizer sees none of it; the default one does."""
+    pool = Pool(())
+    pool.admit(instruction("이 문장을 영어로 번역하세요."))
+    again = instruction("이 문장을 영어로 번역해 주세요.")
+    assert Rouge(tokenizer="rouge").reason_to_drop(again, work(pool=pool)) is None
+    assert Rouge(tokenizer="unicode").reason_to_drop(again, work(pool=pool)) is not None
+    other = instruction("감자 수프를 끓이는 방법을 알려 주세요.")
+    assert Rouge(tokenizer="unicode").reason_to_drop(other, work(pool=pool)) is None
+
+
+def instances(*pairs: tuple[str, str]) -> list[Instance]:
+    return [
+        Instance(id=str(number), parent="", provenance=PROVENANCE, input=given, output=output)
+        for number, (given, output) in enumerate(pairs)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "rules"),
+    [
+        ([("a", "b"), ("c", "d")], [None, None]),
+        ([("a", "a")], ["input_is_output"]),
+        ([("a", "  ")], ["empty_output"]),
+        ([("", "")], ["empty_output"]),
+        ([("a:", "b"), ("c", "d:")], ["ends_in_colon", "ends_in_colon"]),
+        ([("c", "d\uff1a")], ["ends_in_colon"]),
+        ([("a", "b"), ("a", "c"), ("d", "e")], ["two_outputs", "two_outputs", None]),
+        ([("", "b"), ("", "c")], [None, None]),
+        ([("a", "b"), ("a", "b")], [None, "repetition"]),
+        ([("caf\u00e9", "cafe\u0301")], ["input_is_output"]),
+    ],
+)
+def test_instance_rules(pairs: list[tuple[str, str]], rules: list[str | None]) -> None:
+    """Input = output, empty, a colon at the end, one input with two outputs (all of them go), an exact repetition."""
+    made = instances(*pairs)
+    reasons = [InstanceRules().reason_to_drop(one, work(made)) for one in made]
+    assert [reason.rule if reason else None for reason in reasons] == rules
+
+
+@pytest.mark.parametrize(("score", "dropped"), [(4.5, False), (5.0, False), (4.0, True), (0.0, True), (None, True)])
+def test_score(score: float | None, dropped: bool) -> None:  # noqa: FBT001 - a table of cases
+    """4.5 and more is kept; no score at all is never a pass."""
+    values: dict[str, Any] = {"instruction": "i", "input": "", "output": "o", "score": score}
+    row = Row(id="r", parent="", provenance=PROVENANCE, **values)
+    assert (Score().reason_to_drop(row, work()) is not None) is dropped
