@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -34,10 +35,12 @@ class Watcher:
             Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
         )
         self._next = 0.0
+        self._handler = _Handler(self._console)
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Take the terminal."""
+        """Take the terminal, and the warnings of the library."""
+        logging.getLogger("selfinstruct").addHandler(self._handler)
         if self._live is not None:
             self._live.start()
         return self
@@ -46,6 +49,7 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give it back."""
+        logging.getLogger("selfinstruct").removeHandler(self._handler)
         if self._live is not None:
             self._live.stop()
 
@@ -56,6 +60,18 @@ class Watcher:
         elif progress.seconds >= self._next:
             self._next = progress.seconds + PLAIN_SECONDS
             self._console.print(_line(progress), highlight=False, markup=False, soft_wrap=True)
+
+
+class _Handler(logging.Handler):
+    """Prints warnings above the live table, as plain text."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record on one line."""
+        self._console.print(printable(record.getMessage(), longest=400), highlight=False, markup=False, soft_wrap=True)
 
 
 def _line(progress: Progress) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import time
 from collections import Counter
@@ -37,8 +38,13 @@ if TYPE_CHECKING:
     from selfinstruct.recipe import Recipe
     from selfinstruct.store import RunStore
 
+log = logging.getLogger(__name__)
+
 WATCH_SECONDS = 0.25
 """How often a watcher is told."""
+
+STALL_SECONDS = 45.0
+"""Without a single answer while calls are under way, a line says so: a server can be stuck and still look healthy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +205,15 @@ async def _watched(
             watch(Progress(labels, rows_stage, target, runner.tally, seconds, names, runner.rows_before))
 
     async def keep_telling() -> None:
+        calls, since = runner.tally.calls, time.monotonic()
         while True:
             tell()
             await asyncio.sleep(WATCH_SECONDS)
+            if runner.tally.calls != calls or not sum(runner.tally.in_flight.values()):
+                calls, since = runner.tally.calls, time.monotonic()
+            elif time.monotonic() - since >= STALL_SECONDS:
+                since = time.monotonic()
+                log.warning("no answer for %.0f s although calls are under way; is the server stuck?", STALL_SECONDS)
 
     interrupted: list[bool] = []
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
 import time
@@ -36,8 +37,13 @@ from selfinstruct.text.show import printable
 if TYPE_CHECKING:
     from types import TracebackType
 
+log = logging.getLogger(__name__)
+
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds of backoff: doubled each time, with jitter; Retry-After is honoured up to the longest."""
+
+TELL_SECONDS = 30.0
+"""Between two lines that say that the server is away: nobody waits in silence."""
 
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of one answer, at most."""
@@ -80,6 +86,7 @@ class HttpEngine(Engine):
     operational: ClassVar[frozenset[str]] = frozenset({"base_url", "api_key_env", "deadline", "attempts", "patience"})
     _session: aiohttp.ClientSession | None = PrivateAttr(default=None)
     _model: str = PrivateAttr(default="")
+    _told: float = PrivateAttr(default=float("-inf"))
 
     @field_validator("base_url")
     @classmethod
@@ -187,6 +194,7 @@ class HttpEngine(Engine):
                 since = since or time.monotonic()
                 if time.monotonic() - since >= self.patience:
                     raise self._gone(outcome.text)
+                self._tell(outcome.text)
             longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries - 1, 10))
             wait = outcome.wait if outcome.wait is not None else longest * random.uniform(0.5, 1)  # noqa: S311 - jitter
             await asyncio.sleep(wait)
@@ -288,6 +296,12 @@ class HttpEngine(Engine):
             msg = "the engine is not open: use `async with`"
             raise RuntimeError(msg)
         return self._session
+
+    def _tell(self, why: str) -> None:
+        """Say now and then that calls are waiting for the server, and for how long they will."""
+        if time.monotonic() - self._told >= TELL_SECONDS:
+            self._told = time.monotonic()
+            log.warning("%s: %s; waiting up to %.0f s", self.base_url, why, self.patience)
 
     def _gone(self, why: str) -> UnreachableError:
         msg = f"no model server at {self.base_url}: {why}"

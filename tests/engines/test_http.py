@@ -207,3 +207,15 @@ async def test_other_services_are_named() -> None:
         with pytest.raises(BadInputError, match="no OpenAI-compatible server"):
             async with HttpEngine(base_url=server.base_url.replace("/v1", "/other")):
                 pass
+
+
+async def test_waiting_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that is away is reported at the first failure, with how long will be waited; then every half minute."""
+    async with (
+        FakeServer(fault=failing("503", 3)) as server,
+        HttpEngine(base_url=server.base_url, patience=9) as engine,
+    ):
+        await engine.complete(ask())
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{server.base_url}: status 503: scripted 503; waiting up to 9 s"
+    ]
