@@ -152,6 +152,8 @@ def _environment(cache: Path, scratch: Path) -> dict[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",
+        # Else the first request with log-probabilities compiles C++: 12 s, and the engine's death where there is no compiler.
+        "TORCHDYNAMO_DISABLE": "1",
         "TMPDIR": str(scratch),  # sockets and rendezvous files, which a killed server leaves behind
     }
     # Three processes import 3,000 modules each: without bytecode every start takes twice as long.
