@@ -216,7 +216,8 @@ def why(
     """Tell what became of a row and why, with everything it descends from."""
     from selfinstruct.runs import lineage, open_stored
 
-    folders = [folder] if folder else sorted(path.parent for path in Path().glob("**/run.db"))
+    near = (path.parent for depth in ("", "*/", "*/*/") for path in Path().glob(f"{depth}run.db"))
+    folders = [folder] if folder else sorted(near)
     for one in folders:
         with open_stored(one) as stored:
             found = lineage(stored, record)
@@ -319,8 +320,10 @@ def judge(
     from selfinstruct import recipe as recipes
     from selfinstruct.console import Watcher, summary
     from selfinstruct.dataset import kept_rows
+    from selfinstruct.tables import read_table
 
     flags = {
+        "n": max(1, len(read_table(file, needed=("instruction", "output")))),
         "stages.given.file": str(file),
         "stages.select.gates.score.least": min_score,
         "engines.writer.base_url": base_url,

@@ -231,6 +231,12 @@ class Runner:
             pass  # stays open; the store has what was answered
         except SelfInstructError as error:
             self.stop(Ended("error", error=error))
+        except Exception as problem:  # noqa: BLE001 - a fault outside a stage's own work must end the run, not hang it
+            fault = SelfInstructError(
+                f"request {number}: {type(problem).__name__}: {problem}", remedy="the same with -v"
+            )
+            fault.__cause__ = problem
+            self.stop(Ended("error", error=fault))
         finally:
             self._lineages.pop(number, None)
             self._changed.set()

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from selfinstruct.errors import BadInputError, DamageError, NoRoomError
+from selfinstruct.errors import BadInputError, DamageError, NoRoomError, SelfInstructError
 from selfinstruct.records import Fate
 
 if TYPE_CHECKING:
@@ -212,10 +212,15 @@ class RunStore:
 
         Raises:
             NoRoomError: the disk refused a write.
+            SelfInstructError: the writer failed in another way.
         """
-        if self._failure is not None:
-            msg = f"cannot write to {self.folder}: {self._failure}"
-            raise NoRoomError(msg, remedy=f"make room, then: selfinstruct resume {self.folder}") from self._failure
+        error = self._failure
+        if error is None:
+            return
+        msg = f"cannot write to {self.folder}: {getattr(error, 'orig', None) or error}"
+        if isinstance(error, sa.exc.OperationalError | OSError):
+            raise NoRoomError(msg, remedy=f"make room, then: selfinstruct resume {self.folder}") from error
+        raise SelfInstructError(msg, remedy=f"selfinstruct verify {self.folder}") from error
 
     def flush(self) -> None:
         """Wait until everything queued is committed."""
@@ -247,8 +252,8 @@ class RunStore:
             try:
                 if self._failure is None:
                     self._commit([one for one in group if one is not None])
-            except (sa.exc.SQLAlchemyError, OSError) as error:
-                self._failure = getattr(error, "orig", None) or error
+            except Exception as error:  # noqa: BLE001 - whatever it was, the run must learn of it: see `check`
+                self._failure = error
             finally:
                 for _ in group:
                     self._queue.task_done()
@@ -501,10 +506,14 @@ def open_run(folder: Path) -> RunStore:
             with engine.begin() as connection:
                 connection.execute(sa.insert(meta), [{"key": "format", "value": str(FORMAT)}])
         _check_format(folder, known)
-    except sa.exc.SQLAlchemyError as error:
+    except sa.exc.OperationalError as error:
         store.close()
-        msg = f"cannot write to {folder}: {getattr(error, 'orig', error)}"
+        msg = f"cannot write to {folder}: {error.orig}"
         raise NoRoomError(msg, remedy=f"make room, then: selfinstruct resume {folder}") from error
+    except sa.exc.DatabaseError as error:
+        store.close()
+        msg = f"{folder / 'run.db'}: {error.orig}"
+        raise DamageError(msg, remedy="restore the run folder from a copy, or give another one with -o") from error
     except BadInputError:
         store.close()
         raise

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from selfinstruct import Fate, export, pipeline, recipe, runs
-from selfinstruct.errors import BadInputError, Exit, NoRoomError, SelfInstructError
+from selfinstruct.errors import BadInputError, DamageError, Exit, NoRoomError, SelfInstructError
 from selfinstruct.pipeline import Report
 from selfinstruct.records import Dropped, DropReason, Instruction, Row
 from selfinstruct.runner import Limits
@@ -224,6 +224,34 @@ class NoHow(Gate):
         """Texts that begin with How go."""
         del work
         return DropReason(rule="how") if record.text.startswith("How") else None
+
+
+class Broken(Gate):
+    """A gate with a fault of its own."""
+
+    kind: str = "tests.test_pipeline:Broken"
+
+    def reason_to_drop(self, record: Instruction, work: Work) -> DropReason | None:
+        """Divide by nothing."""
+        del work
+        return DropReason(rule="x", figure=len(record.id) / 0)
+
+
+def test_a_fault_in_a_gate_ends_the_run(tmp_path: Path) -> None:
+    """It is told, and nobody waits for ever; the folder can be used again."""
+    with pytest.raises(SelfInstructError, match="ZeroDivisionError"):
+        run(tmp_path / "run", stages__instances__gates=[{"kind": "tests.test_pipeline:Broken"}])
+    with pytest.raises(SelfInstructError, match="ZeroDivisionError"):
+        run(tmp_path / "root", stages__bootstrap__gates=[{"kind": "tests.test_pipeline:Broken"}])
+    open_run(tmp_path / "run").close()
+
+
+def test_a_run_that_is_no_database(tmp_path: Path) -> None:
+    """Rubbish where the store was: named as damage, not as a full disk, and not overwritten."""
+    (tmp_path / "run.db").write_text("rubbish" * 1000)
+    with pytest.raises(DamageError, match=r"run\.db"):
+        run(tmp_path)
+    assert (tmp_path / "run.db").read_text() == "rubbish" * 1000
 
 
 class Shout(Stage[Row, Instruction]):

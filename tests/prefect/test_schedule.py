@@ -161,4 +161,4 @@ def test_on_demand_grows_and_bad_parameters_are_refused(prefect: Prefect) -> Non
         cwd=prefect.checkout, env=prefect.environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert bad.returncode != 0
-    assert "add" in bad.stdout + bad.stderr
+    assert "generation.dataset" in bad.stdout + bad.stderr

