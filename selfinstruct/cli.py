@@ -130,16 +130,27 @@ def _run(
     max_tokens: int | None = None,
 ) -> Report:
     from selfinstruct import pipeline
-    from selfinstruct.console import Watcher, summary
+    from selfinstruct.console import Watcher
     from selfinstruct.runner import Limits
 
     limits = Limits(seconds=_seconds(max_time), tokens=max_tokens)
     with Watcher(quiet=quiet) as watcher:
         report = pipeline.run_sync(recipe, folder, target=n, limits=limits, watch=watcher, handle_signals=True)
-    summary(report, quiet=quiet)
+    _summarise(report, quiet=quiet)
     for path, _ in report.exports.values():
         typer.echo(path)
     return report
+
+
+def _summarise(report: Report, *, quiet: bool) -> None:
+    """Tell how it ended: everything, or with --quiet only what keeps it from being done."""
+    from selfinstruct.console import summary
+
+    if not quiet:
+        summary(report)
+    elif report.exit_status is not Exit.DONE:
+        _say(report.message)
+        _say(f"  try: {report.remedy}")
 
 
 def _dry_run(recipe: Recipe, folder: Path) -> None:
@@ -318,7 +329,7 @@ def judge(
     """Score the rows of any dataset from 0 to 5 and keep the good ones (AlpaGasus). The same command again goes on."""
     from selfinstruct import pipeline
     from selfinstruct import recipe as recipes
-    from selfinstruct.console import Watcher, summary
+    from selfinstruct.console import Watcher
     from selfinstruct.dataset import kept_rows
     from selfinstruct.tables import read_table
 
@@ -333,7 +344,7 @@ def judge(
     folder = out.with_name(f"{out.name}.run")
     with Watcher(quiet=quiet) as watcher:
         report = pipeline.run_sync(recipe, folder, watch=watcher, handle_signals=True)
-    summary(report, quiet=quiet)
+    _summarise(report, quiet=quiet)
     if report.exit_status is Exit.DONE:
         kept = kept_rows(folder, file, out)
         typer.echo(json.dumps({"kept": kept, **report.accounts.model_dump(mode="json")}) if as_json else out)

@@ -142,9 +142,9 @@ def funnel(accounts: Accounts) -> Table:
     return table
 
 
-def summary(report: Report, *, quiet: bool = False) -> None:
+def summary(report: Report) -> None:
     """Print how a run ended, its funnel, its files and what to type next."""
-    console = Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True)
     console.print(funnel(report.accounts))
     calls = report.accounts.calls
     console.print(

@@ -42,7 +42,8 @@ class Problem:
 
     def __str__(self) -> str:
         """One line for a person."""
-        where = f"line {self.line}" + (f", field {self.field}" if self.field else "")
+        where = f"line {self.line}" if self.line else "the file"
+        where += f", field {self.field}" if self.field else ""
         return f"{where}: {self.message}; {self.remedy}"
 
 
