@@ -3,7 +3,27 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same names, for type checkers; at run time they load when used
+    from selfinstruct.engines.base import Engine
+    from selfinstruct.errors import SelfInstructError
+    from selfinstruct.pipeline import Report, run, run_sync
+    from selfinstruct.recipe import Recipe
+    from selfinstruct.records import (
+        Classification,
+        DropReason,
+        Fate,
+        Instance,
+        Instruction,
+        Judgement,
+        PreferencePair,
+        Response,
+        Row,
+        SeedTask,
+    )
+    from selfinstruct.stage import Exporter, Gate, Stage, Work
+    from selfinstruct.text.rouge import NoveltyIndex
 
 __version__ = "0.1.0"
 
@@ -31,7 +51,29 @@ _HOMES = {
     "run_sync": "pipeline",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of str, computed
+__all__ = [
+    "Classification",
+    "DropReason",
+    "Engine",
+    "Exporter",
+    "Fate",
+    "Gate",
+    "Instance",
+    "Instruction",
+    "Judgement",
+    "NoveltyIndex",
+    "PreferencePair",
+    "Recipe",
+    "Report",
+    "Response",
+    "Row",
+    "SeedTask",
+    "SelfInstructError",
+    "Stage",
+    "Work",
+    "run",
+    "run_sync",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for

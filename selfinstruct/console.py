@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 10.0
 """Between two plain lines where there is no terminal."""
 
-COLUMNS = ("made", "kept", "dropped", "failed", "in flight")
+COLUMNS = ("made", "kept", "dropped", "failed", "in flight", "per min")
 
 
 class Watcher:
@@ -85,9 +85,13 @@ def _made(progress: Progress, label: str) -> int:
     return sum(progress.tally.fates[label, fate] for fate in ("accepted", "dropped", "failed"))
 
 
+def _made_before(progress: Progress, label: str) -> int:
+    return sum(progress.before[label, fate] for fate in ("accepted", "dropped", "failed"))
+
+
 def _pace(progress: Progress) -> str:
     """Return rows per minute and the time left at that rate; the rate of this invocation, resumed rows not counted."""
-    new = progress.rows - progress.rows_before
+    new = progress.rows - progress.before[progress.rows_stage, "accepted"]
     if new <= 0 or progress.seconds < 1:
         return f"{progress.seconds:.0f} s"
     rate = new / progress.seconds
@@ -115,6 +119,7 @@ def _table(progress: Progress) -> Table:
             str(_made(progress, label)),
             *(str(fates[label, fate]) for fate in ("accepted", "dropped", "failed")),
             str(progress.tally.in_flight[label]),
+            f"{(_made(progress, label) - _made_before(progress, label)) / max(progress.seconds, 1) * 60:.0f}",
             escape(_rules(drops)),
         )
     tokens = progress.tally.prompt_tokens + progress.tally.completion_tokens

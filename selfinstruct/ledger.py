@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from selfinstruct.records import Fate, Frozen
 
 if TYPE_CHECKING:
-    from selfinstruct.store import RunStore
+    from selfinstruct.store import RunReader
 
 
 class Ledger(Frozen):
@@ -66,7 +66,7 @@ class Accounts(Frozen):
                 yield f"ledger of {name} does not balance: {ledger!r}"
 
 
-def accounts(store: RunStore, tree: StageTree, *, upto: str | None) -> Accounts:
+def accounts(store: RunReader, tree: StageTree, *, upto: str | None) -> Accounts:
     """Count a run. `upto` is the path of the row that filled the order, None for everything there is."""
     fates = store.fates(upto=upto)
     worked = store.worked(upto=upto)

@@ -57,8 +57,8 @@ class Progress:
     tally: Tally
     seconds: float
     models: tuple[str, ...]
-    rows_before: int
-    """Finished rows that an earlier invocation had left: they do not count for the rate."""
+    before: Counter[tuple[str, str]]
+    """The fates that an earlier invocation had left: they do not count for the rate."""
 
     @property
     def rows(self) -> int:
@@ -202,7 +202,7 @@ async def _watched(
         if watch is not None:
             seconds = time.monotonic() - started
             names = tuple(sorted(set(models.values())))
-            watch(Progress(labels, rows_stage, target, runner.tally, seconds, names, runner.rows_before))
+            watch(Progress(labels, rows_stage, target, runner.tally, seconds, names, runner.before))
 
     async def keep_telling() -> None:
         calls, since = runner.tally.calls, time.monotonic()

@@ -125,7 +125,7 @@ class Runner:
         """Take what a run consists of; nothing happens before `run`."""
         self.plan = plan
         self.tally = Tally()
-        self.rows_before = 0
+        self.before: Counter[tuple[str, str]] = Counter()
         self._engines = engines
         self._store = store
         self._pool = pool
@@ -438,10 +438,10 @@ class Runner:
         self._settled = {number: [] for number in range(admitted) if number not in again}
         row_stage = next(stage.label for stage in self.plan.stages if stage.writes() is Row)
         for request, path in store.paths(row_stage):
-            self.rows_before += 1
             if request not in again:
                 self._settled[request].append(path.rpartition(".")[0])
         self._restore_steps(sorted(again))
+        self.before.update(self.tally.fates)
 
     def _restore_steps(self, numbers: Sequence[int]) -> None:
         """Load the finished work of unsettled requests. Free and failed work is done anew: forget its counts."""

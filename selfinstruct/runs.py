@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from selfinstruct.recipe import Recipe
-    from selfinstruct.store import RecordRow, RunStore
+    from selfinstruct.store import RecordRow, RunReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class StoredRun:
     """A run folder, open for reading."""
 
     folder: Path
-    store: RunStore
+    store: RunReader
     recipe: Recipe
     digest: str
     """Of everything that decides what the run makes: recipe, models, seeds, prompts."""

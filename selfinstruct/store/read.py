@@ -1,0 +1,191 @@
+"""Everything that is asked of a stored run. Reads in the caller's thread, whoever owns the folder."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from selfinstruct.records import Fate
+from selfinstruct.store.schema import RecordRow, WorkRow, calls, meta, records, request_path, unpack, work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+class RunReader:
+    """The questions."""
+
+    def __init__(self, folder: Path, *, engine: sa.Engine) -> None:
+        """Use `open_run` or `read_run` instead."""
+        self.folder = folder
+        self._engine = engine
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._engine.dispose()
+
+    def get_meta(self) -> dict[str, str]:
+        """All run-wide facts."""
+        with self._engine.connect() as connection:
+            return {row.key: row.value for row in connection.execute(sa.select(meta))}
+
+    def scan(
+        self, stage: str | None = None, *, fate: Fate | None = None, rule: str | None = None, upto: str | None = None
+    ) -> Iterator[tuple[RecordRow, Any]]:
+        """Yield (row, decoded body) in admission order; `upto` is a path that is the last one wanted."""
+        query = sa.select(records).order_by(records.c.path, records.c.stage)
+        for column, value in ((records.c.stage, stage), (records.c.fate, fate), (records.c.rule, rule)):
+            if value is not None:
+                query = query.where(column == value)
+        yield from self._rows(query.where(_within(records.c.path, upto)))
+
+    def of_requests(self, numbers: Sequence[int]) -> Iterator[tuple[RecordRow, Any]]:
+        """Yield every record that descends from these requests, in admission order."""
+        for start in range(0, len(numbers), 500):
+            part = numbers[start : start + 500]
+            yield from self._rows(sa.select(records).where(records.c.request.in_(part)).order_by(records.c.path))
+
+    def find(self, prefix: str) -> list[tuple[RecordRow, Any]]:
+        """Return the records whose id begins with `prefix` (hex digits; anything else finds nothing)."""
+        if not prefix or not set(prefix) <= set("0123456789abcdef"):
+            return []
+        return list(self._rows(sa.select(records).where(records.c.id.startswith(prefix, autoescape=True)).limit(20)))
+
+    def _rows(self, query: sa.Select[Any]) -> Iterator[tuple[RecordRow, Any]]:
+        with self._engine.connect() as connection:
+            for row in connection.execution_options(yield_per=500).execute(query):
+                body = unpack(row.body, row.digest, place=f"{self.folder} record {row.id}")
+                values = {**row._mapping, "body": ""}  # noqa: SLF001 - SQLAlchemy's public name for it
+                values.pop("digest")
+                yield RecordRow(**values), body
+
+    def works(self, *, failed: bool | None = None, numbers: Sequence[int] | None = None) -> list[WorkRow]:
+        """Return finished work: all of it, or only failed / only done, or only of some requests."""
+        query = sa.select(work).order_by(work.c.path)
+        if failed is not None:
+            query = query.where(work.c.error.is_not(None) if failed else work.c.error.is_(None))
+        if numbers is not None:
+            query = query.where(work.c.request.in_(numbers))  # a resumed window: some hundreds
+        with self._engine.connect() as connection:
+            return [WorkRow(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001
+
+    def answered(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield (call id, prompt digest, reply) of every answer whose work is not done yet or has failed."""
+        done = sa.select(work.c.id).where(work.c.id == calls.c.work, work.c.error.is_(None)).exists()
+        with self._engine.connect() as connection:
+            for row in connection.execute(sa.select(calls).where(~done)):
+                yield row.id, row.prompt, unpack(row.body, row.digest, place=f"{self.folder} call {row.id}")
+
+    def calls_of(self, work_id: str) -> list[tuple[str, Any]]:
+        """Return (call id, reply) of the answers behind one piece of work."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(calls).where(calls.c.work == work_id).order_by(calls.c.id))
+            return [(row.id, unpack(row.body, row.digest, place=f"call {row.id}")) for row in rows]
+
+    def pending(self, stage: str, *, parent: str, upto: str | None = None) -> list[int]:
+        """Return the requests with accepted records of stage `parent` that `stage` has not worked on, or failed."""
+        done = sa.select(work.c.id).where(
+            work.c.stage == stage, work.c.path == records.c.path, work.c.parent == records.c.id, work.c.error.is_(None)
+        )
+        query = (
+            sa.select(records.c.request)
+            .distinct()
+            .where(records.c.stage == parent, records.c.fate == Fate.ACCEPTED, ~done.exists())
+            .where(_within(records.c.path, upto))
+        )
+        with self._engine.connect() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def paths(self, stage: str) -> list[tuple[int, str]]:
+        """Return (request, path) of the accepted records of a stage."""
+        query = sa.select(records.c.request, records.c.path)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.where(records.c.stage == stage, records.c.fate == Fate.ACCEPTED))
+            return [(row[0], row[1]) for row in rows]
+
+    def fates(self, *, upto: str | None = None) -> dict[tuple[str, str], int]:
+        """Return counts by (stage, fate); failed work counts under its stage."""
+        made = sa.select(records.c.stage, records.c.fate, sa.func.count()).where(_within(records.c.path, upto))
+        failed = sa.select(work.c.stage, sa.func.count()).where(work.c.error.is_not(None), _within(work.c.path, upto))
+        with self._engine.connect() as connection:
+            counts = {(r[0], r[1]): r[2] for r in connection.execute(made.group_by(records.c.stage, records.c.fate))}
+            for row in connection.execute(failed.group_by(work.c.stage)):
+                counts[row[0], Fate.FAILED.value] = row[1]
+        return counts
+
+    def worked(self, *, upto: str | None = None) -> dict[str, int]:
+        """Return the number of finished pieces of work by stage."""
+        query = sa.select(work.c.stage, sa.func.count()).where(_within(work.c.path, upto)).group_by(work.c.stage)
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def started_requests(self, stage: str, *, upto: str | None = None) -> int:
+        """Return how many requests of the first stage have an answer but no admission yet."""
+        last = int(upto.partition(".")[0]) if upto is not None else None
+        query = sa.select(sa.func.count(calls.c.work.distinct())).where(
+            calls.c.stage == stage,
+            ~sa.select(work.c.id).where(work.c.id == calls.c.work).exists(),
+            sa.true() if last is None else calls.c.request <= last,
+        )
+        with self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def drops(self, *, upto: str | None = None) -> dict[tuple[str, str], int]:
+        """Return counts of dropped records by (stage, rule)."""
+        query = (
+            sa.select(records.c.stage, records.c.rule, sa.func.count())
+            .where(records.c.fate == Fate.DROPPED, _within(records.c.path, upto))
+            .group_by(records.c.stage, records.c.rule)
+        )
+        with self._engine.connect() as connection:
+            return {(row[0], row[1]): row[2] for row in connection.execute(query)}
+
+    def usage(self) -> tuple[int, int, int]:
+        """Return (calls, prompt tokens, completion tokens) answered so far, surplus included."""
+        query = sa.select(
+            sa.func.count(), sa.func.sum(calls.c.prompt_tokens), sa.func.sum(calls.c.completion_tokens)
+        ).select_from(calls)
+        with self._engine.connect() as connection:
+            count, prompt, completion = connection.execute(query).one()
+        return int(count), int(prompt or 0), int(completion or 0)
+
+    def damage(self) -> Iterator[str]:
+        """Yield a line for every broken body, orphan, double fate or miscount. None means the store is whole."""
+        with self._engine.connect() as connection:
+            for (verdict,) in connection.exec_driver_sql("PRAGMA integrity_check"):
+                if verdict != "ok":
+                    yield f"sqlite: {verdict}"
+            for table in (records, calls):
+                for row in connection.execute(sa.select(table.c.id, table.c.body, table.c.digest)):
+                    if blake2b(row.body, digest_size=8).hexdigest() != row.digest:
+                        yield f"{table.name} {row.id}: stored bytes do not match their digest"
+            for text, query in _checks():
+                for row in connection.execute(query):
+                    yield f"{row[0]}: {text}"
+
+
+def _within(column: sa.Column[Any], upto: str | None) -> sa.ColumnElement[bool]:
+    # "~" sorts after "." and the digits: the path itself and all that descends from it are within.
+    return sa.true() if upto is None else column <= upto + "~"
+
+
+def _checks() -> list[tuple[str, sa.Select[Any]]]:
+    made = sa.select(sa.func.count()).where(records.c.work == work.c.id).scalar_subquery()
+    parents = sa.alias(records, "parents")
+    accepted = sa.select(parents.c.id).where(parents.c.id == work.c.parent, parents.c.fate == Fate.ACCEPTED).exists()
+    root = sa.func.length(work.c.path) == len(request_path(0))
+    return [
+        ("work says it made another number of records than there are", sa.select(work.c.id).where(work.c.made != made)),
+        (
+            "done work that made nothing, not even a drop",
+            sa.select(work.c.id).where(work.c.error.is_(None), work.c.made == 0),
+        ),
+        ("work on a record that was never accepted", sa.select(work.c.id).where(~accepted, ~root)),
+        (
+            "record of work that was never finished",
+            sa.select(records.c.id).where(~sa.select(work.c.id).where(work.c.id == records.c.work).exists()),
+        ),
+    ]

@@ -1,0 +1,145 @@
+"""The tables of a run, the rows that go into them, and how bodies are packed. Knows no connection.
+
+Paths order a run: `<request>.<index>.<index>...`, zero-padded, so that text order is admission order.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from selfinstruct.errors import DamageError
+
+FORMAT = 1
+"""Version of the tables below; a run of another version is refused."""
+
+metadata = sa.MetaData()
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+)
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("work", sa.String, nullable=False),
+    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("request", sa.Integer, nullable=False),
+    sa.Column("prompt", sa.String, nullable=False),
+    sa.Column("prompt_tokens", sa.Integer, nullable=False),
+    sa.Column("completion_tokens", sa.Integer, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("digest", sa.String, nullable=False),
+)
+work = sa.Table(
+    "work",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("request", sa.Integer, nullable=False),
+    sa.Column("path", sa.String, nullable=False),
+    sa.Column("parent", sa.String, nullable=False),
+    sa.Column("made", sa.Integer, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("error", sa.String, nullable=True),
+    sa.Index("work_by_stage", "stage", "path"),
+)
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("work", sa.String, nullable=False),
+    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("request", sa.Integer, nullable=False),
+    sa.Column("path", sa.String, nullable=False),
+    sa.Column("parent", sa.String, nullable=False),
+    sa.Column("fate", sa.String, nullable=False),
+    sa.Column("rule", sa.String, nullable=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Index("records_by_stage", "stage", "fate", "path"),
+    sa.Index("records_by_request", "request"),
+)
+
+
+class CallRow(NamedTuple):
+    """One answered call: what must never be asked again. `body` is the reply as JSON text."""
+
+    id: str
+    work: str
+    stage: str
+    request: int
+    prompt: str
+    prompt_tokens: int
+    completion_tokens: int
+    body: str
+
+
+class WorkRow(NamedTuple):
+    """One input of one stage, done (error is None, `made` records) or failed."""
+
+    id: str
+    stage: str
+    request: int
+    path: str
+    parent: str
+    made: int
+    tries: int
+    error: str | None
+
+
+class RecordRow(NamedTuple):
+    """One row with its fate. `body` is JSON: {"record": ..., "drop": ...}."""
+
+    id: str
+    work: str
+    stage: str
+    request: int
+    path: str
+    parent: str
+    fate: str
+    rule: str | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished piece of work with all that it made; written in one transaction."""
+
+    work: WorkRow
+    records: tuple[RecordRow, ...]
+
+
+def pack(text: str) -> tuple[bytes, str]:
+    """Return `text` compressed, and the digest (16 hex digits) by which damage is found."""
+    body = zlib.compress(text.encode(), 1)
+    return body, blake2b(body, digest_size=8).hexdigest()
+
+
+def unpack(body: bytes, digest: str, *, place: str) -> Any:  # noqa: ANN401 - JSON is of any shape
+    """Return the JSON value of a packed body.
+
+    Raises:
+        DamageError: the bytes are not those that were written.
+    """
+    if blake2b(body, digest_size=8).hexdigest() != digest:
+        msg = f"{place}: stored bytes do not match their digest"
+        raise DamageError(msg, remedy="restore the run folder from a copy; nothing of it was exported")
+    return json.loads(zlib.decompress(body))
+
+
+def request_path(number: int) -> str:
+    """Path of request `number`; eight digits keep text order equal to number order."""
+    return f"{number:08d}"
+
+
+def child_path(path: str, index: int) -> str:
+    """Path of the `index`-th record made at `path`."""
+    return f"{path}.{index:04d}"

@@ -1,0 +1,141 @@
+"""Writes a run: group commits by one thread, so that an answer is safe within milliseconds and the disk sets the pace."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import IO, TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from selfinstruct.errors import NoRoomError, SelfInstructError
+from selfinstruct.store.read import RunReader
+from selfinstruct.store.schema import CallRow, Outcome, calls, meta, pack, records, work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+GATHER_SECONDS = 0.01
+"""Answers that arrive within this time share a commit: the most work a kill can repeat, plus one commit."""
+
+QUEUE_LIMIT = 4096
+"""Writes waiting for the disk before the runner has to wait too."""
+
+
+class RunStore(RunReader):
+    """A run folder that this process owns. All writes go through one writer thread."""
+
+    def __init__(self, folder: Path, *, engine: sa.Engine, lock: IO[str]) -> None:
+        """Use `open_run` instead."""
+        super().__init__(folder, engine=engine)
+        self._lock = lock
+        self._queue: queue.Queue[Sequence[tuple[sa.Executable, list[dict[str, Any]]]] | None] = queue.Queue(QUEUE_LIMIT)
+        self._failure: BaseException | None = None
+        self._writer: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Start the writer thread."""
+        self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
+        self._writer.start()
+
+    def append_call(self, row: CallRow) -> None:
+        """Queue an answered call for the next commit."""
+        self._put([(sa.insert(calls), [row._asdict()])])
+
+    def append_outcome(self, outcome: Outcome, *, replace: bool = False) -> None:
+        """Queue finished work for the next commit; `replace` first removes what an earlier try of it left."""
+        statements: list[tuple[sa.Executable, list[dict[str, Any]]]] = []
+        if replace:
+            statements.append((sa.delete(records).where(records.c.work == sa.bindparam("w")), [{"w": outcome.work.id}]))
+            statements.append((sa.delete(work).where(work.c.id == sa.bindparam("w")), [{"w": outcome.work.id}]))
+        statements.append((sa.insert(work), [outcome.work._asdict()]))
+        if outcome.records:
+            statements.append((sa.insert(records), [record._asdict() for record in outcome.records]))
+        self._put(statements)
+
+    def put_meta(self, values: Mapping[str, str]) -> None:
+        """Queue run-wide facts (last write wins)."""
+        for key, value in values.items():
+            self._put(
+                [
+                    (sa.delete(meta).where(meta.c.key == sa.bindparam("k")), [{"k": key}]),
+                    (sa.insert(meta), [{"key": key, "value": value}]),
+                ]
+            )
+
+    def check(self) -> None:
+        """Raise what the writer met, so that no further call is sent.
+
+        Raises:
+            NoRoomError: the disk refused a write.
+            SelfInstructError: the writer failed in another way.
+        """
+        error = self._failure
+        if error is None:
+            return
+        msg = f"cannot write to {self.folder}: {getattr(error, 'orig', None) or error}"
+        if isinstance(error, sa.exc.OperationalError | OSError):
+            raise NoRoomError(msg, remedy=f"make room, then: selfinstruct resume {self.folder}") from error
+        raise SelfInstructError(msg, remedy=f"selfinstruct verify {self.folder}") from error
+
+    def flush(self) -> None:
+        """Wait until everything queued is committed."""
+        if self._writer is not None:
+            self._queue.join()
+        self.check()
+
+    def close(self) -> None:
+        """Commit what is queued, stop the writer and give the folder back."""
+        if self._writer is not None:
+            self._queue.put(None)
+            self._writer.join()
+            self._writer = None
+        super().close()
+        self._lock.close()
+
+    def _put(self, statements: Sequence[tuple[sa.Executable, list[dict[str, Any]]]]) -> None:
+        self.check()
+        self._queue.put(statements)
+
+    def _write_loop(self) -> None:
+        while True:
+            group = [self._queue.get()]
+            time.sleep(GATHER_SECONDS)
+            while not self._queue.empty():
+                group.append(self._queue.get_nowait())
+            try:
+                if self._failure is None:
+                    self._commit([one for one in group if one is not None])
+            except Exception as error:  # noqa: BLE001 - whatever it was, the run must learn of it: see `check`
+                self._failure = error
+            finally:
+                for _ in group:
+                    self._queue.task_done()
+            if None in group:
+                return
+
+    def _commit(self, group: Sequence[Sequence[tuple[sa.Executable, list[dict[str, Any]]]]]) -> None:
+        """One transaction; neighbouring inserts into one table become one executemany."""
+        inserts: dict[str, tuple[sa.Executable, list[dict[str, Any]]]] = {}
+        with self._engine.begin() as connection:
+            for statements in group:
+                for statement, rows in statements:
+                    if isinstance(statement, sa.Insert):
+                        inserts.setdefault(statement.table.name, (statement, []))[1].extend(map(_packed, rows))
+                        continue
+                    for pending, waiting in inserts.values():
+                        connection.execute(pending, waiting)
+                    inserts.clear()
+                    connection.execute(statement, rows)
+            for pending, waiting in inserts.values():
+                connection.execute(pending, waiting)
+
+
+def _packed(row: dict[str, Any]) -> dict[str, Any]:
+    """Compress a row's body: done by the writer thread, where zlib lets the runner's thread go on."""
+    if "body" not in row:
+        return row
+    body, digest = pack(row["body"])
+    return {**row, "body": body, "digest": digest}
