@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.killing import ROWS, Server, command, finish, series
 
+
 @pytest.mark.parametrize("by_calls", [True, False], ids=["calls", "time"])
 def test_killed_runs_end_like_undisturbed_ones(tmp_path: Path, *, by_calls: bool) -> None:
     """Five kills, then the same command: equal exports, and nothing asked again that no kill explains.
