@@ -150,6 +150,7 @@ class Runner:
         self._failures = 0
         self._ended: Ended | None = None
         self._target = 0
+        self._started = 0  # number of the next new request
         self._available: int | None = None
 
     # -- the run --------------------------------------------------------------------------------------------------
@@ -192,20 +193,23 @@ class Runner:
             task.cancel()
 
     async def _drive(self) -> None:
-        """Start requests: resumed ones first, new ones only while the engines have room and the order needs them."""
-        for number in sorted(self._again):
-            self._launch(number)
-        number = self._pool.requests
+        """Start requests: unsettled ones first, then new ones, while the engines have room and the order needs them."""
+        waiting = deque(sorted(self._again))
         while self._ended is None:
             self._changed.clear()
+            number = waiting[0] if waiting else max(self._pool.requests, self._started)
             if self._wants_more(number) and self._root.sees(number) <= self._pool.requests:
+                if waiting:
+                    waiting.popleft()
+                else:
+                    self._started = number + 1
                 self._launch(number)
-                number += 1
                 await asyncio.sleep(0)
                 continue
             await self._changed.wait()
 
     def _wants_more(self, number: int) -> bool:
+        """Say whether request `number` exists, has room, and is likely to be needed for the order."""
         if self._pending >= self._concurrency or number == self._available:
             return False
         rows = sum(map(len, self._settled.values())) + self._filled

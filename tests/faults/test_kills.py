@@ -92,3 +92,23 @@ def test_full_disk_stops_the_spending(tmp_path: Path) -> None:
         assert str(tmp_path / "run") in full.stderr
         assert "make room" in full.stderr
         finish(server, tmp_path / "run")
+
+
+def test_resume_tries_failed_records_again(tmp_path: Path) -> None:
+    """What one server always refused, another answers: nothing failed is left, the books balance, nothing else is asked."""
+    with Server(tmp_path / "sticky.jsonl", latency_ms=1, faults="sticky=0.04") as server:
+        finish(server, tmp_path / "run")
+        first = len(server.entries())
+    with Server(tmp_path / "good.jsonl", latency_ms=1) as server:
+        finish(server, tmp_path / "run")
+        asked = len(server.entries())
+        finish(server, tmp_path / "run")
+        assert len(server.entries()) == asked
+    from selfinstruct.runs import open_stored
+    from selfinstruct.verify import verify
+
+    with open_stored(tmp_path / "run") as run:
+        stages = run.accounts().stages
+    assert 0 < asked < first / 2, (asked, first)
+    assert all(ledger.failed == 0 for label, ledger in stages.items() if label != "bootstrap"), stages
+    assert list(verify(tmp_path / "run")) == []
