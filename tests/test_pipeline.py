@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +12,9 @@ import pytest
 from selfinstruct import Fate, export, pipeline, recipe, runs
 from selfinstruct.errors import BadInputError, DamageError, Exit, NoRoomError, SelfInstructError
 from selfinstruct.pipeline import Report
-from selfinstruct.records import Dropped, DropReason, Instruction, Row
+from selfinstruct.records import Dropped, DropReason, Instruction, Judgement, Response, Row
 from selfinstruct.runner import Limits
-from selfinstruct.stage import Gate, Stage, Work
+from selfinstruct.stage import Exporter, Gate, Stage, Work
 from selfinstruct.store import open_run
 from selfinstruct.verify import verify
 
@@ -266,6 +267,42 @@ class Shout(Stage[Row, Instruction]):
         if len(record.instruction) > 90:
             return [Dropped(reason=DropReason(rule="too_loud", figure=len(record.instruction), threshold=90))]
         return [work.make(Instruction, text=record.instruction.upper())]
+
+
+class LongerIsBetter(Stage[Response, Judgement]):
+    """A judge from outside the package: it asks nobody."""
+
+    kind: Literal["tests.test_pipeline:LongerIsBetter"] = "tests.test_pipeline:LongerIsBetter"
+    free = True
+
+    async def process(self, record: Response, work: Work) -> list[Judgement]:
+        """A point for every 20 characters."""
+        score = min(5.0, len(record.text) / 20)
+        return [work.make(Judgement, score=score, rationale="length", judge="ruler")]
+
+
+class Shouting(Exporter):
+    """An exporter from outside the package."""
+
+    kind: str = "tests.test_pipeline:Shouting"
+
+    def rows(self, records: Iterator[Row]) -> Iterator[dict[str, Any]]:
+        """Yield one loud text per row."""
+        for row in records:
+            yield {"text": row.output.upper()}
+
+
+def test_a_judge_and_an_exporter_from_outside(tmp_path: Path) -> None:
+    """The judge scores without a call, its threshold holds, and the exporter writes what it gives."""
+    data = recipe.load("demo", environment={}).model_dump(mode="json")
+    position = next(place for place, one in enumerate(data["stages"]) if one["kind"] == "alpagasus")
+    data["stages"][position] = {"kind": "tests.test_pipeline:LongerIsBetter", "name": "judge"}
+    pipeline.run_sync(recipe.build(data), tmp_path / "run", target=20)
+    with runs.open_stored(tmp_path / "run") as stored:
+        manifest = export.export(stored, "tests.test_pipeline:Shouting", tmp_path / "loud.jsonl")
+    lines = [json.loads(line)["text"] for line in (tmp_path / "loud.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert manifest.rows == len(lines) == 20
+    assert all(len(line) >= 90 and line.isupper() for line in lines)
 
 
 def test_a_gate_and_a_stage_from_outside(tmp_path: Path) -> None:
