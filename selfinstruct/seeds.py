@@ -53,7 +53,7 @@ def shipped(language: str = "en") -> Path:
     Raises:
         BadInputError: there is none; names those that exist.
     """
-    inside = Path(__file__).parent / "seeds"
+    inside = Path(__file__).parent / "_seeds"
     folder = inside if inside.is_dir() else Path(__file__).parent.parent / "seeds"
     path = folder / f"{language}.jsonl"
     if not path.is_file():
