@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from selfinstruct.text.rouge import NoveltyIndex
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -20,6 +22,7 @@ class Pool:
         self.texts = [seed.instruction for seed in seeds]
         """Seeds first, then accepted instructions in admission order: what novelty is measured against."""
         self._marks = [0]
+        self._indexes: dict[tuple[float, str], NoveltyIndex] = {}
 
     @property
     def requests(self) -> int:
@@ -34,6 +37,12 @@ class Pool:
     def close_request(self) -> None:
         """Mark the end of the request that was being admitted."""
         self._marks.append(len(self.machine))
+
+    def index(self, threshold: float, *, tokenizer: str) -> NoveltyIndex:
+        """Return the novelty index of all texts so far. One per threshold and tokenizer; it takes in what is new."""
+        index = self._indexes.setdefault((threshold, tokenizer), NoveltyIndex(threshold, tokenizer=tokenizer))
+        index.extend(self.texts[len(index) :])
+        return index
 
     def upto(self, requests: int) -> Sequence[Instruction]:
         """Return the instructions accepted from the first `requests` requests."""

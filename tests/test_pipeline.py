@@ -55,6 +55,13 @@ def test_asked_for_n_the_export_holds_n(tmp_path: Path, name: str) -> None:
     assert list(verify(tmp_path / "run")) == []
 
 
+def test_one_recipe_object_serves_many_runs(tmp_path: Path) -> None:
+    """Nothing of a run stays behind in its recipe: the second folder gets the same rows."""
+    loaded = recipe.load("demo", environment={})
+    first, second = (pipeline.run_sync(loaded, tmp_path / name, target=20) for name in "ab")
+    assert digests(first) == digests(second)
+
+
 def test_every_stage_takes_up_what_the_last_one_accepted(tmp_path: Path) -> None:
     """The funnel is closed: what enters a stage is what the stage before it let through."""
     stages = run(tmp_path / "run", rows=60).accounts.stages

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from selfinstruct.records import DropReason
 from selfinstruct.stage import Gate
-from selfinstruct.text.rouge import NoveltyIndex
 
 if TYPE_CHECKING:
     from selfinstruct.records import Instruction
@@ -23,14 +22,10 @@ class Rouge(Gate):
     """Highest F that is kept (strictly above drops)."""
     tokenizer: Literal["rouge", "unicode"] = "unicode"
     """rouge: rouge_score's own, a-z and 0-9 only. unicode: the same on ASCII text, sensible in every script."""
-    _index: NoveltyIndex | None = PrivateAttr(default=None)
 
     def reason_to_drop(self, record: Instruction, work: Work) -> DropReason | None:
         """Compare with all seeds and everything accepted so far."""
-        index = self._index or NoveltyIndex(self.threshold, tokenizer=self.tokenizer)
-        index.extend(work.pool.texts[len(index) :])  # the pool only grows: take in what is new
-        self._index = index
-        rival = index.rival(record.text)
+        rival = work.pool.index(self.threshold, tokenizer=self.tokenizer).rival(record.text)
         if rival is None:
             return None
         evidence = {"nearest": rival.text, "tokenizer": self.tokenizer}
