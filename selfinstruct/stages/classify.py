@@ -27,8 +27,8 @@ class Classify(Stage[Instruction, Classification]):
     prompt: str = "classify"
     format: Literal["choice", "continuation"] = "choice"
     """choice: chat models, constrained to yes or no. continuation: completion models; anything but yes is no."""
-    sampling: Sampling = Sampling(max_tokens=3, temperature=0)
-    """How to draw."""
+    sampling: Sampling = Sampling(max_tokens=4, temperature=0)
+    """How to draw. "yes" can be one token a letter, and an end: 4 (the published 3 is for other tokenizers)."""
 
     def demonstration_files(self) -> tuple[str, ...]:
         """Return the demonstrations shown."""
