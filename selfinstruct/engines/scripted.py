@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 from hashlib import blake2b
+from math import log
 from random import Random
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from selfinstruct.engines import _script as script
+from selfinstruct.engines import _answers as answers
+from selfinstruct.engines import _asked as asked
+from selfinstruct.engines import _grammar as grammar
+from selfinstruct.engines._asked import Asked
 from selfinstruct.engines.base import (
     Choice,
     Completion,
@@ -23,42 +27,51 @@ from selfinstruct.engines.base import (
     FinishReason,
     JsonSchema,
     Reply,
+    Sampling,
     Usage,
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 CHARACTERS_PER_TOKEN = 4
-"""How it counts tokens, for usage and for `max_tokens`."""
+"""How it counts tokens, for usage and for `max_tokens`: the usual mean of English text, rounded up per text."""
+MOST_TASKS, LISTED, LAST_BLOCK, INSTANCES = 100, 8, 20, 5
+"""Tasks at most in one answer, items that continue a numbered list, number of the last block, instances at most."""
 
 
 class ScriptedEngine(Engine):
-    """The script, and how often it errs. An answer is a function of these fields, the prompt, the seed and its place."""
+    """The script, and how often it errs.
+
+    An answer is a function of these fields, the prompt, the request's seed and the answer's place among `n`; of the
+    sampling, only `max_tokens` and `stop` matter. A `Regex` constraint is not honoured: no stage sends one.
+    """
 
     kind: Literal["scripted"] = "scripted"
     seed: int = 0
     """Another seed, other answers."""
     latency: Annotated[float, Field(ge=0)] = 0.0
-    """Seconds that every reply takes."""
+    """Seconds that a reply takes, in the mean."""
+    latency_spread: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds by which a reply is faster or slower than that, at most; drawn per request."""
     near_duplicates: Share = 0.12
-    """Instructions that reword a demonstration."""
+    """Instructions that reword a demonstration or come from a small stock."""
     forbidden: Share = 0.04
-    """Instructions that the heuristic gate drops."""
+    """Instructions that the heuristic gate drops: pictures, a single word, punctuation in front."""
     broken_json: Share = 0.02
-    """JSON answers that are not JSON."""
+    """JSON answers that stop in the middle and say that they are whole."""
     cut: Share = 0.02
-    """Answers that end by length."""
+    """Answers that end by length, half-way; never a choice."""
     empty: Share = 0.01
-    """Answers without text."""
+    """Answers without text; never a choice."""
     bad_instances: Share = 0.05
-    """Instances that break a rule."""
+    """Instances that break a rule: input = output, no output, an end in a colon, one input with two outputs."""
     weak_answers: Share = 0.35
-    """Responses that the judge marks down."""
+    """Responses that the judge marks down: vague, off the subject, stopped early, the wrong label."""
     unreadable_verdicts: Share = 0.02
     """Verdicts without a score."""
 
     scripted: ClassVar[bool] = True
-    operational: ClassVar[frozenset[str]] = frozenset({"latency"})
+    operational: ClassVar[frozenset[str]] = frozenset({"latency", "latency_spread"})
 
     @property
     def model_name(self) -> str:
@@ -67,178 +80,145 @@ class ScriptedEngine(Engine):
 
     async def complete(self, request: CompletionRequest) -> Reply:
         """Answer `request` as the script has it."""
-        if self.latency:
-            await asyncio.sleep(self.latency)
         prompt = request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
-        completions = tuple(self._answer(request, prompt, place) for place in range(request.n))
-        written = sum(len(one.text) for one in completions) // CHARACTERS_PER_TOKEN
-        usage = Usage(prompt_tokens=len(prompt) // CHARACTERS_PER_TOKEN, completion_tokens=written)
+        key = self._key(request)
+        if self.latency or self.latency_spread:
+            await asyncio.sleep(self._seconds(key))
+        wanted = asked.what(request, prompt)
+        completions = tuple(
+            self._complete(request, prompt, wanted, Random(key + place))  # noqa: S311 - repeatable
+            for place in range(request.n)
+        )
+        usage = Usage(prompt_tokens=_tokens(prompt), completion_tokens=sum(_tokens(one.text) for one in completions))
         return Reply(completions=completions, model=self.model_name, usage=usage, scripted=True)
 
-    def _answer(self, request: CompletionRequest, prompt: str, place: int) -> Completion:
-        named = f"{self.seed}|{request.seed}|{place}|{prompt}"
-        draw = Random(blake2b(named.encode("utf-8", "replace"), digest_size=8).digest())  # noqa: S311 - repeatable
-        text = self._text(request, prompt, draw)
-        logprobs: tuple[dict[str, float], ...] = ()
-        if isinstance(request.constraint, Choice):
-            if request.top_logprobs:
-                other = "no" if text == "yes" else "yes"
-                logprobs = ({text: -0.02, other: -4.0},)
-        elif draw.random() < self.empty:
+    def _key(self, request: CompletionRequest) -> int:
+        prompt = request.prompt
+        text = prompt if isinstance(prompt, str) else "\0".join(f"{turn.role}:{turn.content}" for turn in prompt)
+        named = f"{self.seed}|{request.seed}|{text}".encode("utf-8", "replace")
+        return int.from_bytes(blake2b(named, digest_size=8).digest(), "big")
+
+    def _seconds(self, key: int) -> float:
+        return max(0.0, self.latency + self.latency_spread * (key % 2001 / 1000 - 1))
+
+    def _complete(self, request: CompletionRequest, prompt: str, wanted: Asked, draw: Random) -> Completion:
+        if wanted in {Asked.CLASSIFY, Asked.CONTINUE_CLASSIFY, Asked.CHOICE}:
+            return self._chosen(request, prompt, wanted, draw)
+        text, chance = self._written(request, prompt, wanted, draw), draw.random()
+        if chance < self.empty:
             text = ""
-        elif draw.random() < self.cut:
-            return Completion(text=text[: len(text) // 2], finish_reason=FinishReason.LENGTH)
-        for stop in request.sampling.stop:
-            text = text.partition(stop)[0]
-        longest = request.sampling.max_tokens * CHARACTERS_PER_TOKEN
-        reason = FinishReason.STOP if len(text) <= longest else FinishReason.LENGTH
-        return Completion(text=text[:longest], finish_reason=reason, logprobs=logprobs)
+        elif chance < self.empty + self.cut:
+            return _ended(text, request.sampling, whole=False)
+        elif wanted in _JSON and draw.random() < self.broken_json:
+            text = text[: len(text) // 2]
+        return _ended(text, request.sampling)
 
-    def _text(self, request: CompletionRequest, prompt: str, draw: Random) -> str:
-        constraint = request.constraint
-        if isinstance(constraint, Choice):
-            return (
-                _is_classification(_last_task(prompt))
-                if "yes" in constraint.choices
-                else draw.choice(constraint.choices)
-            )
-        if isinstance(constraint, JsonSchema):
-            return self._json(constraint, prompt, draw)
-        if prompt.endswith("Is it classification?"):
-            return " " + _is_classification(_last_task(prompt).partition("\n")[0]).capitalize()
-        if prompt.endswith("Instruction:"):
-            return self._blocks(draw)
-        if prompt.endswith("9."):
-            return " " + "\n".join(f"{n}. {self._instruction(draw, prompt)}" for n in range(9, 17)).partition(". ")[2]
-        if "\nEnd of answer " in prompt[-200:]:
-            score, rationale = self._verdict(prompt, draw)
-            return f"{score:g}\n{rationale}"
-        if isinstance(request.prompt, str) and "Task: " in prompt:
-            return self._examples(prompt, draw)
-        return self._response(prompt, draw)
+    def _chosen(self, request: CompletionRequest, prompt: str, wanted: Asked, draw: Random) -> Completion:
+        """Return one of few words, with log-probabilities when they are wanted."""
+        if wanted is Asked.CHOICE and isinstance(request.constraint, Choice):
+            return _ended(grammar.pick(request.constraint.choices, draw), request.sampling)
+        word, other = ("yes", "no") if grammar.labels_of(asked.task(prompt)) else ("no", "yes")
+        if wanted is Asked.CONTINUE_CLASSIFY:
+            word, other = f" {word.capitalize()}", f" {other.capitalize()}"
+        elif isinstance(request.constraint, Choice):
+            word, other = sorted(request.constraint.choices, key=lambda choice: choice.lower() != word)
+        sure = 0.6 + 0.399 * draw.random()
+        likely = [(word, log(sure)), (other, log(1 - sure))][: request.top_logprobs]
+        ended = _ended(word, request.sampling)
+        return ended.model_copy(update={"logprobs": (dict(likely),)}) if likely else ended
 
-    def _json(self, constraint: JsonSchema, prompt: str, draw: Random) -> str:
-        title = constraint.schema_.get("title")
-        if title == "Tasks":
-            count = constraint.schema_["properties"]["tasks"]["maxItems"]
-            value: object = {"tasks": [self._instruction(draw, prompt) for _ in range(count)]}
-        elif title == "Verdict":
-            if draw.random() < self.unreadable_verdicts:
-                return '{"rationale":"no score, only words"}'
-            score, rationale = self._verdict(prompt, draw)
-            value = {"score": score, "rationale": rationale}
-        else:
-            task = _last_task(prompt)
-            pairs = self._labelled(task, draw) if title == "LabelledInstances" else self._instances(task, draw)
-            value = {"instances": [{"input": given, "output": output} for given, output in pairs]}
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return text[: -len(text) // 3] if draw.random() < self.broken_json else text
+    def _written(self, request: CompletionRequest, prompt: str, wanted: Asked, draw: Random) -> str:
+        """Return the answer that would be, were there no accidents."""
+        schema = request.constraint.schema_ if isinstance(request.constraint, JsonSchema) else {}
+        match wanted:
+            case Asked.TASKS:
+                count = _at_most(schema, "tasks") or min(asked.number(prompt), MOST_TASKS)
+                return _json({"tasks": self._instructions(prompt, draw, count)})
+            case Asked.NUMBERED:
+                first = asked.number(prompt)
+                items = enumerate(self._instructions(prompt, draw, LISTED), first)
+                return "\n".join(f"{number}. {text}" for number, text in items)[len(f"{first}.") :]
+            case Asked.BLOCKS:
+                return self._blocks(prompt, draw)
+            case Asked.INSTANCES | Asked.LABELLED:
+                most = _at_most(schema, "instances") or INSTANCES
+                pairs = self._instances(asked.task(prompt), draw, wanted, at_most=most)
+                order = (1, 0) if wanted is Asked.LABELLED else (0, 1)
+                rows = [{("input", "output")[i]: pair[i] for i in order} for pair in pairs]
+                return _json({"instances": rows})
+            case Asked.EXAMPLES | Asked.LABELLED_EXAMPLES:
+                pairs = self._instances(asked.task(prompt), draw, wanted, at_most=INSTANCES)
+                return answers.examples(pairs, label_first=wanted is Asked.LABELLED_EXAMPLES)
+            case Asked.VERDICT | Asked.VERDICT_TEXT:
+                return self._verdict(prompt, draw, wanted)
+            case Asked.SCHEMA:
+                return _json(answers.filled(schema, draw))
+            case _:
+                task, _, given = prompt.partition("\n\n")
+                write = answers.weak if draw.random() < self.weak_answers else answers.good
+                return write(task, given, draw)
 
-    # -- instructions ---------------------------------------------------------------------------------------------
+    def _instructions(self, prompt: str, draw: Random, count: int) -> list[str]:
+        shown: list[str] = []
+        texts: list[str] = []
+        for _ in range(count):
+            chance = draw.random()
+            if chance < self.forbidden:
+                texts.append(grammar.forbidden(draw))
+            elif chance >= self.forbidden + self.near_duplicates:
+                texts.append(grammar.instruction(draw))
+            elif draw.random() < 0.5:  # noqa: PLR2004 - half and half
+                texts.append(grammar.habit(draw, self.seed))
+            else:
+                shown = shown or asked.shown(prompt) or [grammar.instruction(draw)]
+                texts.append(grammar.reworded(grammar.pick(shown, draw), draw))
+        return texts
 
-    def _instruction(self, draw: Random, prompt: str) -> str:
-        chance = draw.random()
-        if chance < self.forbidden:
-            return _fill(draw.choice(script.FORBIDDEN), draw)
-        if chance < self.forbidden + self.near_duplicates:
-            shown = [line.lstrip("-0123456789. ") for line in prompt.splitlines()[-9:-1] if len(line) > 30]  # noqa: PLR2004
-            if shown:
-                words = draw.choice(shown).rstrip(".?").split()
-                words[draw.randrange(len(words))] = draw.choice(script.VERBS).lower()
-                return " ".join(words).capitalize() + "."
-        frame = draw.choice(script.LABEL_FRAMES if draw.random() < 0.25 else script.FRAMES)  # noqa: PLR2004 - 1 in 4
-        return _fill(frame, draw)
+    def _instances(self, task: str, draw: Random, wanted: Asked, *, at_most: int) -> list[answers.Pair]:
+        write = answers.labelled if wanted in {Asked.LABELLED, Asked.LABELLED_EXAMPLES} else answers.instances
+        return answers.spoilt(write(task, draw, at_most=at_most), self.bad_instances, draw, at_most=at_most)
 
-    def _blocks(self, draw: Random) -> str:
+    def _blocks(self, prompt: str, draw: Random) -> str:
+        first = asked.number(prompt)
         blocks = []
-        for number in range(4, 21):
-            instruction = self._instruction(draw, "")
-            given, output = self._instances(instruction, draw)[0]
-            head = "" if number == 4 else f"###\n{number}. Instruction:"  # noqa: PLR2004 - the prompt ends with 4
-            blocks.append(
-                f"{head} {instruction}\n{number}. Input:\n{given or '<noinput>'}\n{number}. Output:\n{output}\n"
-            )
+        for number, text in enumerate(self._instructions(prompt, draw, max(1, LAST_BLOCK - first + 1)), first):
+            wanted = Asked.LABELLED if grammar.labels_of(text) else Asked.INSTANCES
+            given, output = self._instances(text, draw, wanted, at_most=1)[0]
+            head = "" if number == first else f"###\n{number}. Instruction:"
+            blocks.append(f"{head} {text}\n{number}. Input:\n{given or '<noinput>'}\n{number}. Output:\n{output}\n")
         return "".join(blocks)
 
-    # -- instances ------------------------------------------------------------------------------------------------
-
-    def _instances(self, task: str, draw: Random) -> list[tuple[str, str]]:
-        count = draw.choice((1, 1, 2, 3))
-        pairs = [(_fill(draw.choice(script.INPUTS), draw), self._good(draw)) for _ in range(count)]
-        if not any(word in task for word in ("text", "notes", "following", "message", "report")):
-            pairs = [("", pairs[0][1])]
-        return self._spoilt(pairs, draw)
-
-    def _labelled(self, task: str, draw: Random) -> list[tuple[str, str]]:
-        labels = _labels(task)
-        return self._spoilt([(_fill(draw.choice(script.INPUTS), draw), label) for label in labels], draw)
-
-    def _spoilt(self, pairs: list[tuple[str, str]], draw: Random) -> list[tuple[str, str]]:
-        if draw.random() >= self.bad_instances:
-            return pairs
-        given, output = pairs[-1]
-        fault = draw.choice(((given or output, given or output), (given, ""), (given, f"{output}:"), (given, "Other.")))
-        return [*pairs[:4], fault]
-
-    def _examples(self, prompt: str, draw: Random) -> str:
-        task = _last_task(prompt)
-        if "\nClass label: " in prompt:
-            return "\n" + "\n".join(
-                f"Class label: {label}\nInput: {given}" for given, label in self._labelled(task, draw)
-            )
-        pairs = self._instances(task, draw)
-        if not pairs[0][0]:
-            return f"\nOutput: {pairs[0][1]}"
-        return "\n" + "\n".join(f"Example {n}\nInput: {i}\nOutput: {o}" for n, (i, o) in enumerate(pairs, 1))
-
-    # -- answers and verdicts -------------------------------------------------------------------------------------
-
-    def _good(self, draw: Random) -> str:
-        return " ".join(_fill(sentence, draw) for sentence in draw.sample(script.SENTENCES, draw.choice((2, 3, 4))))
-
-    def _response(self, prompt: str, draw: Random) -> str:
-        if draw.random() < self.weak_answers:
-            return draw.choice(script.WEAK)
-        labels = _labels(prompt.partition("\n")[0]) if _is_classification(prompt) == "yes" else []
-        return draw.choice(labels) if labels else self._good(draw)
-
-    def _verdict(self, prompt: str, draw: Random) -> tuple[float, str]:
-        end = prompt.rfind("\nEnd of answer ")
-        answer = prompt[prompt.rfind("\nAnswer ", 0, end) : end].partition("\n")[2].partition("\n")[2]
-        if answer in script.WEAK:
-            return draw.choice((1.0, 1.5, 2.0, 2.5, 3.0)), script.RATIONALES[2]
-        score = draw.choice((4.0, 4.5, 4.5, 5.0, 5.0))
-        return score, script.RATIONALES[0 if score > 4 else 1]  # noqa: PLR2004 - full marks, or nearly
+    def _verdict(self, prompt: str, draw: Random, wanted: Asked) -> str:
+        if draw.random() < self.unreadable_verdicts:
+            words = answers.no_verdict(draw)
+            return _json({"rationale": words}) if wanted is Asked.VERDICT else words
+        judged = asked.material(prompt)
+        score, rationale = answers.verdict(judged.task, judged.input, judged.answer, draw)
+        return _json({"score": score, "rationale": rationale}) if wanted is Asked.VERDICT else f"{score:g}\n{rationale}"
 
 
-def _fill(frame: str, draw: Random) -> str:
-    thing, other = draw.sample(script.THINGS, 2)
-    verb = draw.choice(script.VERBS)
-    text = frame.format(
-        thing=thing,
-        other=other,
-        who=draw.choice(script.PEOPLE),
-        form=draw.choice(script.FORMS),
-        extra=draw.choice(script.EXTRAS),
-        verb=verb,
-        verb_low=verb.lower(),
-        labels=draw.choice(script.LABEL_SETS),
-    )
-    return text[0].upper() + text[1:]
+_JSON = {Asked.TASKS, Asked.INSTANCES, Asked.LABELLED, Asked.VERDICT, Asked.SCHEMA}
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def _last_task(prompt: str) -> str:
-    """Return what stands after the last "Task: "."""
-    return prompt[prompt.rfind("Task: ") + len("Task: ") :]
+def _json(value: object) -> str:
+    return _ENCODE(value)
 
 
-def _is_classification(task: str) -> str:
-    return (
-        "yes" if task.startswith(("Classify", "Read the note", "Sort the report", "Is this message", "Label")) else "no"
-    )
+def _tokens(text: str) -> int:
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
-def _labels(task: str) -> list[str]:
-    """Return the labels of the set that the task names; good and bad when it names none."""
-    named = next((labels for labels in script.LABEL_SETS if labels in task), "good or bad")
-    return named.replace(" or ", ", ").split(", ")
+def _ended(text: str, sampling: Sampling, *, whole: bool = True) -> Completion:
+    """Return `text` up to the first stop and the token limit; half of it when it is not `whole`."""
+    for stop in sampling.stop:
+        text = text.partition(stop)[0]
+    longest = sampling.max_tokens * CHARACTERS_PER_TOKEN
+    kept = text[: min(longest, len(text) if whole else len(text) // 2)]
+    ended = whole and len(kept) == len(text)
+    return Completion(text=kept, finish_reason=FinishReason.STOP if ended else FinishReason.LENGTH)
+
+
+def _at_most(schema: dict[str, Any], name: str) -> int | None:
+    most: int | None = schema.get("properties", {}).get(name, {}).get("maxItems")
+    return most

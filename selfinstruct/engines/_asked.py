@@ -1,0 +1,135 @@
+"""Tells the pipeline's prompts apart, and finds the material in them. Knows nothing of what will be answered.
+
+Chat prompts by their constraint, or by how they begin when a server dialect did not send it; completion prompts by how
+they end. Only the ends of long prompts are looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum, auto
+
+from selfinstruct.engines.base import Choice, CompletionRequest, Constraint, JsonSchema
+
+
+class Asked(StrEnum):
+    """What a prompt wants."""
+
+    TASKS = auto()
+    NUMBERED = auto()
+    BLOCKS = auto()
+    CLASSIFY = auto()
+    CONTINUE_CLASSIFY = auto()
+    INSTANCES = auto()
+    LABELLED = auto()
+    EXAMPLES = auto()
+    LABELLED_EXAMPLES = auto()
+    VERDICT = auto()
+    VERDICT_TEXT = auto()
+    CHOICE = auto()
+    SCHEMA = auto()
+    RESPOND = auto()
+
+
+_TITLES = {
+    "Tasks": Asked.TASKS,
+    "Instances": Asked.INSTANCES,
+    "LabelledInstances": Asked.LABELLED,
+    "Verdict": Asked.VERDICT,
+}
+_BEGINNINGS = {
+    "You are extending a collection of tasks": Asked.TASKS,
+    "Is a task classification?": Asked.CLASSIFY,
+    "You write worked examples of tasks": Asked.INSTANCES,
+    "You write worked examples of classification": Asked.LABELLED,
+}
+_END_OF_ANSWER = "\nEnd of answer "
+_SHOWN = "Shown tasks:\n"
+_TASK = "\nTask: "
+
+
+def what(request: CompletionRequest, prompt: str) -> Asked:
+    """Return what `request`, whose text is `prompt`, wants; RESPOND when it is none of the pipeline's."""
+    if request.constraint is not None and (asked := _constrained(request.constraint)):
+        return asked
+    if prompt.rfind(_END_OF_ANSWER, max(0, len(prompt) - 200)) >= 0:
+        return Asked.VERDICT if '{"score":' in prompt[:1500] else Asked.VERDICT_TEXT
+    return _completion(prompt) if isinstance(request.prompt, str) else _chat(prompt)
+
+
+def _constrained(constraint: Constraint) -> Asked | None:
+    if isinstance(constraint, Choice):
+        return Asked.CLASSIFY if {"yes", "no"} == {choice.lower() for choice in constraint.choices} else Asked.CHOICE
+    if isinstance(constraint, JsonSchema):
+        return _TITLES.get(str(constraint.schema_.get("title")), Asked.SCHEMA)
+    return None
+
+
+def _chat(prompt: str) -> Asked:
+    return next((asked for start, asked in _BEGINNINGS.items() if prompt.startswith(start)), Asked.RESPOND)
+
+
+def _completion(prompt: str) -> Asked:
+    last = prompt[prompt.rfind("\n") + 1 :]
+    if last.endswith("Instruction:"):
+        return Asked.BLOCKS
+    if last.endswith("."):
+        return Asked.NUMBERED if last[:-1].isdecimal() else _examples(prompt, last)
+    if last.endswith("classification?"):
+        return Asked.CONTINUE_CLASSIFY
+    return _examples(prompt, last)
+
+
+def _examples(prompt: str, last: str) -> Asked:
+    if not last.startswith("Task: "):
+        return Asked.RESPOND
+    return Asked.LABELLED_EXAMPLES if "\nClass label: " in prompt else Asked.EXAMPLES
+
+
+def number(prompt: str) -> int:
+    """Return the number in the prompt's last line: the next of a list or of blocks, or how many tasks are wanted."""
+    last = prompt.rstrip()
+    digits = "".join(one if one.isdecimal() else " " for one in last[last.rfind("\n") + 1 :]).split()
+    return int(digits[0][:6]) if digits else 1
+
+
+def task(prompt: str) -> str:
+    """Return the line after the last "Task: "; the whole prompt when there is none."""
+    place = prompt.rfind(_TASK)
+    return prompt if place < 0 else prompt[place + len(_TASK) :].partition("\n")[0]
+
+
+def shown(prompt: str) -> list[str]:
+    """Return the demonstrations of a bootstrap prompt."""
+    place = prompt.rfind(_SHOWN)
+    lines = prompt[place + len(_SHOWN) :] if place >= 0 else prompt
+    items = [
+        line.partition(" ")[2].removeprefix("Instruction: ")
+        for line in lines.splitlines()
+        if (line[:1] == "-" if place >= 0 else line[:1].isdecimal())
+    ]
+    return [item for item in items if len(item.split()) > 3]  # noqa: PLR2004 - not "Input:", nor a short answer
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What stands under judgement."""
+
+    task: str
+    input: str
+    answer: str
+
+
+def material(prompt: str) -> Material:
+    """Return the fenced texts of a judge's prompt."""
+    nonce = prompt[prompt.rfind(_END_OF_ANSWER) + len(_END_OF_ANSWER) :].strip()
+    return Material(*(_fenced(prompt, name, nonce) for name in ("Task", "Input", "Answer")))
+
+
+def _fenced(prompt: str, name: str, nonce: str) -> str:
+    opening = f"\n{name} {nonce}\n"
+    start = prompt.rfind(opening)
+    if start < 0:
+        return ""
+    start += len(opening)
+    return prompt[start : prompt.find(f"\nEnd of {name.lower()} {nonce}", start)]
