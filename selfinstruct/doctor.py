@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from selfinstruct import __version__, seeds
 from selfinstruct import recipe as recipes
 from selfinstruct.engines.probe import Finding, probe
@@ -56,5 +58,7 @@ async def _server(base_url: str, model: str | None) -> list[Finding]:
     try:
         async with HttpEngine(base_url=base_url, model=model) as engine:
             return await probe(engine)
+    except ValidationError as error:
+        return [Finding(good=False, text=f"--base-url {error.errors()[0]['msg']}", remedy="http://HOST:PORT/v1")]
     except SelfInstructError as error:
         return [Finding(good=False, text=str(error), remedy=error.remedy)]

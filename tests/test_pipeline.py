@@ -72,7 +72,7 @@ def test_every_stage_takes_up_what_the_last_one_accepted(tmp_path: Path) -> None
 
 def test_the_script_gives_every_gate_something_to_do(tmp_path: Path) -> None:
     """Near-duplicates, forbidden words, cut, empty and weak answers, broken JSON, bad instances: all are dropped."""
-    more = {
+    more: dict[str, Any] = {
         "engines__writer__broken_json": 0.1,
         "engines__writer__forbidden": 0.1,
         "engines__writer__bad_instances": 0.1,

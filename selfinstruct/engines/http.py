@@ -1,6 +1,6 @@
-"""Speaks to an OpenAI-compatible server: chat and completions, as vLLM 0.32 names things. aiohttp, one pool, many calls.
+"""Speaks to an OpenAI-compatible server: one pool of connections, many calls at once, patience where it helps.
 
-Knows which failures pass (and waits) and which cannot (and says so). Retries of a record are the runner's.
+Knows which failures pass (and waits) and which cannot (and says so). Bodies are `_wire`'s; retries of a record the runner's.
 """
 
 from __future__ import annotations
@@ -12,44 +12,39 @@ import os
 import random
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 import aiohttp
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 
-from selfinstruct.engines.base import (
-    Choice,
-    Completion,
-    CompletionRequest,
-    Constraint,
-    Engine,
-    FinishReason,
-    JsonSchema,
-    Reply,
-    Usage,
-)
-from selfinstruct.errors import BadInputError, CallError, UnreachableError
-from selfinstruct.text.reply import harmless
+from selfinstruct.engines import _wire as wire
+from selfinstruct.engines.base import CompletionRequest, Engine, FinishReason, Reply
+from selfinstruct.errors import BadInputError, CallError, UnreachableError, UnreadableError
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
-"""Seconds of backoff: doubled each time, with jitter; Retry-After is honoured up to the longest."""
+"""Seconds of backoff: doubled each time, with jitter; Retry-After is honoured between the two."""
+
+CONNECT_SECONDS, LOOK_SECONDS = 30.0, 30.0
+"""For a connection to be taken, and for /models and /version to answer."""
+
+IDLE_SECONDS = 4.0
+"""An idle connection is closed by us: vLLM's server closes it after 5 s, and a call sent into that is lost."""
 
 TELL_SECONDS = 30.0
 """Between two lines that say that the server is away: nobody waits in silence."""
 
 BODY_LIMIT = 64 * 1024 * 1024
-"""Bytes of one answer, at most."""
-
-LEAST_TOP_P = 1e-6
-"""Sent for a top_p of 0, which servers refuse although the papers have it: the likeliest token alone, either way."""
+"""Bytes of one answer, at most, unpacked."""
 
 _PASSING = frozenset({429, 502, 503, 504})
 _REFUSED = frozenset({400, 413, 422})
@@ -66,6 +61,8 @@ class _Failure:
 
 class HttpEngine(Engine):
     """A model behind an OpenAI-compatible URL."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # a URL that is refused may hold a key
 
     kind: Literal["http"] = "http"
     base_url: str = "http://127.0.0.1:8000/v1"
@@ -92,12 +89,13 @@ class HttpEngine(Engine):
     @classmethod
     def _plain_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not parts.netloc.isprintable():
             msg = "must be an http or https URL, for instance http://127.0.0.1:8000/v1"
             raise ValueError(msg)
-        if parts.username or parts.password:
-            msg = "must not hold a user or a key: put the key into the environment variable SELFINSTRUCT_API_KEY"
+        if parts.username or parts.password or parts.query or parts.fragment:
+            msg = "must not hold a user, key or query: put the key into the environment variable SELFINSTRUCT_API_KEY"
             raise ValueError(msg)
+        _ = parts.port  # raises ValueError when it is none
         path = parts.path.rstrip("/")
         return f"{parts.scheme}://{parts.netloc}{path if path.endswith('/v1') else path + '/v1'}"
 
@@ -114,11 +112,13 @@ class HttpEngine(Engine):
         Raises:
             UnreachableError: nothing listens there. BadInputError: it does not have the model, or refuses the key.
         """
+        key = self._key()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),  # concurrency is the runner's
-            timeout=aiohttp.ClientTimeout(total=self.deadline),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),  # concurrency is the runner's
+            timeout=aiohttp.ClientTimeout(total=self.deadline, sock_connect=CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),  # an answer depends on its request alone
             trust_env=False,  # no proxy that happens to be in the environment sees the data
-            headers=self._headers(),
+            headers={"Authorization": f"Bearer {key}"} if key else {},
         )
         try:
             self._model = await self._find_model()
@@ -134,26 +134,37 @@ class HttpEngine(Engine):
         if self._session is not None:
             await self._session.close()
 
-    def _headers(self) -> dict[str, str]:
-        key = os.environ.get(self.api_key_env, "")
-        return {"Authorization": f"Bearer {key}"} if key else {}
+    def _key(self) -> str:
+        key = os.environ.get(self.api_key_env, "").strip()  # files that hold keys end in a newline
+        if not (key.isascii() and key.isprintable()):
+            msg = f"the key in {self.api_key_env} holds characters that no key has"
+            raise BadInputError(msg, remedy="copy it again, without quotes and line breaks")
+        return key
 
     async def _find_model(self) -> str:
-        status, body = await self.get("/models")
-        names = [str(one["id"]) for one in body["data"] if "id" in one] if _has_list(body, "data") else None
+        status, value = await self.get("/models")
+        names = wire.model_names(value)
         if status in {401, 403}:
             raise self._key_refused(status)
+        if status in _PASSING:
+            why = f"status {status}"
+            raise self._gone(why)
         if names is None:
             msg = f"{self.base_url} is no OpenAI-compatible server: /models gave status {status} and no list"
             raise BadInputError(msg, remedy="check the URL; vLLM's ends in /v1")
         if self.model is None and len(names) == 1:
             return names[0]
         if self.model not in names:
-            wanted = f"does not have model {self.model!r}" if self.model else "has several models"
-            shown = printable(", ".join(names) or "none", longest=400)
-            msg = f"{self.base_url} {wanted}; it has: {shown}"
-            raise BadInputError(msg, remedy="name one of them with -m")
+            raise self._without(self.model, names)
         return self.model
+
+    def _without(self, model: str | None, names: list[str]) -> BadInputError:
+        if not names:
+            msg = f"{self.base_url} has no model at all"
+            return BadInputError(msg, remedy="serve one there")
+        wanted = f"does not have model {model!r}" if model else "has several models"
+        msg = f"{self.base_url} {wanted}; it has: {printable(', '.join(names), longest=400)}"
+        return BadInputError(msg, remedy="name one of them with -m")
 
     async def get(self, path: str) -> tuple[int, Any]:
         """Return status and JSON body (None when it is no JSON) of a GET below the base URL; `/..` leaves `/v1`.
@@ -162,10 +173,15 @@ class HttpEngine(Engine):
             UnreachableError: nothing listens there.
         """
         url = self.base_url.removesuffix("/v1") + path[3:] if path.startswith("/..") else self.base_url + path
+        seconds = min(self.deadline, LOOK_SECONDS)
+        limit = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         try:
-            async with self._open().get(url, allow_redirects=False) as response:
-                return response.status, _json_or_none(await _read(response))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            async with self._open().get(url, allow_redirects=False, timeout=limit) as response:
+                return response.status, wire.json_or_none(await _read(response))
+        except TimeoutError:
+            why = f"no answer within {seconds:g} s"
+            raise self._gone(why) from None
+        except (aiohttp.ClientError, OSError) as error:
             raise self._gone(_told(error)) from None
 
     # -- calling --------------------------------------------------------------------------------------------------
@@ -178,118 +194,81 @@ class HttpEngine(Engine):
             UnreachableError: gone or overloaded for longer than `patience`.
             BadInputError: key or model refused (401, 403, 404).
         """
-        chat = not isinstance(request.prompt, str)
-        payload = json.dumps(self._body(request, chat=chat), ensure_ascii=False).encode("utf-8", "replace")
-        own, tries, since = 0, 0, None
+        body = wire.body(request, model=self.model_name, dialect=self.structured_outputs)
+        payload = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        own, tries = 0, 0
+        since: float | None = None
         while True:
-            outcome = await self._try(request, payload, chat=chat)
+            outcome = await self._try(request, payload)
             if isinstance(outcome, Reply):
                 return outcome
             tries += 1
-            own += outcome.own
-            if own >= self.attempts:
-                msg = f"{outcome.text} ({own} tries)"
-                raise CallError(msg)
-            if not outcome.own:
-                since = since or time.monotonic()
+            if outcome.own:
+                own, since = own + 1, None  # the server took the call: patience starts anew
+                if own >= self.attempts:
+                    msg = f"{outcome.text} ({own} tries)"
+                    raise CallError(msg)
+            else:
+                since = time.monotonic() if since is None else since
                 if time.monotonic() - since >= self.patience:
                     raise self._gone(outcome.text)
                 self._tell(outcome.text)
-            longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries - 1, 10))
-            wait = outcome.wait if outcome.wait is not None else longest * random.uniform(0.5, 1)  # noqa: S311 - jitter
-            await asyncio.sleep(wait)
+            await asyncio.sleep(_pause(tries, outcome.wait))
 
-    async def _try(self, request: CompletionRequest, payload: bytes, *, chat: bool) -> Reply | _Failure:
-        url = self.base_url + ("/chat/completions" if chat else "/completions")
+    async def _try(self, request: CompletionRequest, payload: bytes) -> Reply | _Failure:
+        path = "/completions" if isinstance(request.prompt, str) else "/chat/completions"
         headers = {"Content-Type": "application/json", "X-Request-Id": request.id}
         try:
-            async with self._open().post(url, data=payload, headers=headers, allow_redirects=False) as response:
+            async with self._open().post(
+                self.base_url + path, data=payload, headers=headers, allow_redirects=False
+            ) as response:
                 body = await _read(response)
                 if response.status == 200:  # noqa: PLR2004 - OK
-                    return self._reply(request, body, chat=chat)
-                return self._refusal(response, body)
+                    return self._reply(request, body)
+                return await self._refusal(response, body, path)
+        except aiohttp.ConnectionTimeoutError:
+            return _Failure(f"no connection within {CONNECT_SECONDS:g} s", own=False)
         except TimeoutError:
             return _Failure(f"no answer within {self.deadline:g} s", own=True)
+        except aiohttp.ClientPayloadError as error:
+            return _Failure(f"an answer that cannot be read: {_told(error)}", own=True)
         except (aiohttp.ClientError, OSError) as error:
             return _Failure(_told(error), own=False)
 
-    def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> _Failure:
+    async def _refusal(self, response: aiohttp.ClientResponse, body: bytes, path: str) -> _Failure:
         """Return a failure that may pass, or raise one that cannot."""
         status = response.status
-        said = _sentence(body)
+        said = self._said(body)
         if status in {401, 403}:
             raise self._key_refused(status)
         if status == 404:  # noqa: PLR2004 - not found
-            msg = f"{self.base_url} does not have model {self.model_name!r} or this path: {said}"
-            raise BadInputError(msg, remedy=f"selfinstruct doctor --base-url {self.base_url}")
+            raise await self._not_there(path, said)
         if status in _REFUSED or 300 <= status < 400:  # noqa: PLR2004 - redirects are never followed
             msg = f"status {status}: {said}"
             raise CallError(msg)
-        return _Failure(f"status {status}: {said}", own=status not in _PASSING, wait=_retry_after(response))
+        return _Failure(f"status {status}: {said}", own=status not in _PASSING, wait=_retry_after(response.headers))
 
-    def _reply(self, request: CompletionRequest, body: bytes, *, chat: bool) -> Reply | _Failure:
-        value = _json_or_none(body)
-        choices = value.get("choices") if isinstance(value, dict) else None
-        if not isinstance(choices, list) or len(choices) != request.n:
-            shown = printable(body[:120].decode("utf-8", "replace"))
-            return _Failure(f"status 200 without {request.n} choices: {shown}", own=True)
+    async def _not_there(self, path: str, said: str) -> BadInputError:
+        _, value = await self.get("/models")
+        names = wire.model_names(value) or []
+        if self.model_name not in names:
+            return self._without(self.model_name, names)
+        msg = f"{self.base_url} has model {self.model_name!r}, but no {path}: {said}"
+        return BadInputError(msg, remedy=f"selfinstruct doctor --base-url {self.base_url}")
+
+    def _reply(self, request: CompletionRequest, body: bytes) -> Reply | _Failure:
         try:
-            ordered = sorted(choices, key=lambda one: one.get("index", 0))
-            completions = tuple(_completion(one, chat=chat) for one in ordered)
-            usage = value.get("usage") or {}
-            counts = Usage(
-                prompt_tokens=int(usage.get("prompt_tokens") or 0),
-                completion_tokens=int(usage.get("completion_tokens") or 0),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            return _Failure(f"an answer of another shape: {type(error).__name__}", own=True)
+            completions, usage = wire.read(request, wire.json_or_none(body))
+        except UnreadableError as error:
+            return _Failure(f"status 200, an answer {error}: {self._said(body)[:120]}", own=True)
         if any(one.finish_reason is FinishReason.ABORT for one in completions):
             return _Failure("aborted by the server: it is going down", own=False)
-        return Reply(completions=completions, model=self.model_name, usage=counts)
+        return Reply(completions=completions, model=self.model_name, usage=usage)
 
-    def _body(self, request: CompletionRequest, *, chat: bool) -> dict[str, Any]:
-        sampling = request.sampling
-        body: dict[str, Any] = {
-            "model": self.model_name,
-            "n": request.n,
-            "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": max(sampling.top_p, LEAST_TOP_P),
-            "presence_penalty": sampling.presence_penalty,
-            "frequency_penalty": sampling.frequency_penalty,
-        }
-        for name in ("top_k", "min_p", "repetition_penalty"):
-            if getattr(sampling, name) is not None:
-                body[name] = getattr(sampling, name)
-        if sampling.stop:
-            body["stop"] = list(dict.fromkeys(sampling.stop))
-        if sampling.logit_bias:
-            body["logit_bias"] = sampling.logit_bias
-        if request.seed is not None:
-            body["seed"] = request.seed
-        if chat:
-            body["messages"] = [{"role": one.role, "content": one.content} for one in request.prompt]  # type: ignore[union-attr]
-        else:
-            body["prompt"] = request.prompt
-        if request.top_logprobs:
-            body |= (
-                {"logprobs": True, "top_logprobs": request.top_logprobs} if chat else {"logprobs": request.top_logprobs}
-            )
-        if request.constraint is not None:
-            body |= self._constraint(request.constraint)
-        return body
-
-    def _constraint(self, constraint: Constraint) -> dict[str, Any]:
-        if self.structured_outputs == "vllm":
-            if isinstance(constraint, Choice):
-                return {"structured_outputs": {"choice": list(constraint.choices)}}
-            if isinstance(constraint, JsonSchema):
-                return {"structured_outputs": {"json": constraint.schema_}}
-            return {"structured_outputs": {"regex": constraint.pattern}}
-        if self.structured_outputs == "openai" and isinstance(constraint, JsonSchema):
-            schema = {"name": constraint.schema_.get("title", "answer"), "strict": True, "schema": constraint.schema_}
-            return {"response_format": {"type": "json_schema", "json_schema": schema}}
-        return {}
+    def _said(self, body: bytes) -> str:
+        """Return the server's words, safe to show; without the key, should it repeat it."""
+        key = self._key().encode()
+        return wire.sentence(body.replace(key, b"***") if key else body)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -315,70 +294,46 @@ class HttpEngine(Engine):
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    if response.content_length is not None and response.content_length <= BODY_LIMIT:
-        return await response.read()
-    body = await response.content.read(BODY_LIMIT + 1)
-    while not response.content.at_eof() and len(body) <= BODY_LIMIT:
-        body += await response.content.read(BODY_LIMIT + 1 - len(body))
-    if len(body) > BODY_LIMIT:
-        response.close()
-        msg = f"answer larger than {BODY_LIMIT} bytes"
-        raise aiohttp.ClientPayloadError(msg)
-    return body
+    """Return the body; its length is counted unpacked, since a packed one may be a thousand times as large."""
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > BODY_LIMIT:
+            response.close()
+            msg = f"larger than {BODY_LIMIT} bytes"
+            raise aiohttp.ClientPayloadError(msg)
+        parts.append(part)
+    return b"".join(parts)
 
 
-def _completion(choice: dict[str, Any], *, chat: bool) -> Completion:
-    text = choice["message"].get("content") if chat else choice["text"]
-    reason = choice.get("finish_reason")
-    known = reason if reason in set(FinishReason) else FinishReason.UNKNOWN
-    return Completion.model_construct(
-        text=harmless(text or ""),
-        finish_reason=FinishReason(known),
-        logprobs=_logprobs(choice.get("logprobs"), chat=chat),
-    )
+def _pause(tries: int, asked: float | None) -> float:
+    """Return the seconds to wait after so many failures; a server that asks for 0 is not hammered either."""
+    jitter = random.uniform(0.5, 1)  # noqa: S311 - not a secret
+    if asked is not None:
+        return max(asked, FIRST_WAIT * jitter)
+    longest: float = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries - 1, 10))
+    return longest * jitter
 
 
-def _logprobs(value: Any, *, chat: bool) -> tuple[dict[str, float], ...]:  # noqa: ANN401 - the server's
-    if not value:
-        return ()
-    if chat:
-        return tuple({one["token"]: one["logprob"] for one in token["top_logprobs"]} for token in value["content"])
-    return tuple(value["top_logprobs"])
-
-
-def _json_or_none(body: bytes) -> Any:  # noqa: ANN401
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that the server asks for; a date counts from the server's own clock where it tells it."""
+    text = headers.get("Retry-After", "").strip()
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _has_list(body: Any, name: str) -> bool:  # noqa: ANN401
-    return isinstance(body, dict) and isinstance(body.get(name), list) and all(isinstance(x, dict) for x in body[name])
-
-
-def _sentence(body: bytes) -> str:
-    """Return what the server says of its refusal, safe to show."""
-    value = _json_or_none(body[:20_000])
-    if isinstance(value, dict):
-        error = value.get("error", value)
-        value = error.get("message", error) if isinstance(error, dict) else error
-    return printable(value if value is not None else body[:300].decode("utf-8", "replace"), longest=300)
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    text = response.headers.get("Retry-After", "").strip()
-    if not text:
-        return None
-    try:
-        seconds = (
-            float(text)
-            if text.replace(".", "", 1).isdecimal()
-            else (parsedate_to_datetime(text).timestamp() - time.time())
-        )
-    except (TypeError, ValueError):
+        if text.replace(".", "", 1).isdecimal():
+            seconds = float(text)
+        elif text:
+            now = _moment(headers["Date"]) if "Date" in headers else datetime.now(UTC)
+            seconds = (_moment(text) - now).total_seconds()
+        else:
+            return None
+    except (OverflowError, ValueError):
         return None
     return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def _moment(text: str) -> datetime:
+    moment = parsedate_to_datetime(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _told(error: BaseException) -> str:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct.engines.base import Choice, CompletionRequest, JsonSchema, Prompt, Reply, Sampling, user
-from selfinstruct.errors import CallError
+from selfinstruct.errors import BadInputError, CallError
+from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
     from selfinstruct.engines.http import HttpEngine
+
+
+ANSWER_SECONDS = 60.0
+"""For one question: a doctor does not wait as a run does. A server's first answer may take half of that."""
+
+PATIENCE_SECONDS = 10.0
+"""For a server that is busy or away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,7 @@ async def probe(engine: HttpEngine) -> list[Finding]:
     Raises:
         UnreachableError: the server went away. BadInputError: it refuses the key or the model.
     """
+    engine = engine.model_copy(update={"attempts": 2, "patience": min(engine.patience, PATIENCE_SECONDS)})
     _, version = await engine.get("/../version")
     number = version.get("version", "unknown") if isinstance(version, dict) else "unknown"
     found = [Finding(good=True, text=f"server at {engine.base_url}, version {number}, model {engine.model_name}")]
@@ -43,18 +53,21 @@ async def probe(engine: HttpEngine) -> list[Finding]:
 async def _ask(engine: HttpEngine, prompt: Prompt, tokens: int, **options: Any) -> Reply | str:  # noqa: ANN401
     """Return the reply, or what the server said instead."""
     sampling = Sampling(max_tokens=tokens, temperature=1.0)
+    request = CompletionRequest(id="doctor", prompt=prompt, sampling=sampling, seed=1, **options)
     try:
-        return await engine.complete(
-            CompletionRequest(id="doctor", prompt=prompt, sampling=sampling, seed=1, **options)
-        )
-    except CallError as error:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await engine.complete(request)
+    except TimeoutError:
+        return f"no answer within {ANSWER_SECONDS:g} s"
+    except (BadInputError, CallError) as error:  # an endpoint that is not there is a finding
         return str(error)
 
 
 async def _context(engine: HttpEngine) -> Finding:
     _, models = await engine.get("/models")
-    entry = next(one for one in models["data"] if one.get("id") == engine.model_name)
-    length = entry.get("max_model_len")
+    entries = models.get("data") if isinstance(models, dict) else None
+    lengths = {one.get("id"): one.get("max_model_len") for one in entries or () if isinstance(one, dict)}
+    length = lengths.get(engine.model_name)
     if not isinstance(length, int):
         return Finding(good=True, text="context length not told")
     good = length >= 4096  # noqa: PLR2004 - the longest prompt, 31 demonstrations, and 2,048 tokens of answer
@@ -88,18 +101,20 @@ async def _several(engine: HttpEngine) -> Finding:
 
 async def _constrained(engine: HttpEngine) -> Finding:
     """An unknown or outdated parameter name is accepted and ignored: look at the answer, not at the status."""
+    if engine.structured_outputs == "none":
+        return Finding(good=True, text="structured outputs are switched off")
     words = ("quartz", "bramble")
-    choice = await _ask(engine, user("Say hello."), 8, constraint=Choice(choices=words))
+    asked = []
+    if engine.structured_outputs == "vllm":  # the other dialect has no choice
+        asked.append(await _ask(engine, user("Say hello."), 8, constraint=Choice(choices=words)))
     schema = {"type": "object", "properties": {"k": {"enum": list(words)}}, "required": ["k"], "title": "Probe"}
-    json = await _ask(engine, user("Say hello."), 32, constraint=JsonSchema(schema_=schema))
-    told = [one if isinstance(one, str) else one.completions[0].text.strip() for one in (choice, json)]
-    good = told[0] in words and any(word in told[1] for word in words)
-    if good:
+    asked.append(await _ask(engine, user("Say hello."), 32, constraint=JsonSchema(schema_=schema)))
+    told = [one if isinstance(one, str) else one.completions[0].text.strip() for one in asked]
+    if all(not isinstance(one, str) for one in asked) and all(any(word in text for word in words) for text in told):
         return Finding(good=True, text="structured outputs really constrain")
     remedy = "vLLM 0.12 or newer, or --set engines.writer.structured_outputs=openai|none"
-    return Finding(
-        good=False, text=f"structured outputs do not constrain: got {told[0]!r} and {told[1]!r}", remedy=remedy
-    )
+    shown = " and ".join(repr(printable(text, longest=80)) for text in told)
+    return Finding(good=False, text=f"structured outputs do not constrain: got {shown}", remedy=remedy)
 
 
 async def _logprobs(engine: HttpEngine) -> Finding:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rapidfuzz.distance import LCSseq
@@ -16,6 +16,8 @@ from selfinstruct.text.tokens import TOKENIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+_CHARACTERS = 0x110000 - 0x800 - 0x21  # tokens with a character of their own: no surrogates, no controls
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def rouge_l(first: Sequence[str], second: Sequence[str]) -> float:
     return f_measure(int(LCSseq.similarity(first, second)), len(first), len(second))
 
 
-@cache
+@lru_cache(maxsize=1 << 16)  # bounded: texts of a thousand lengths make a million pairs
 def need(first: int, second: int, threshold: float) -> int:
     """Return the least LCS whose F is above the threshold, or 0 when none is.
 
@@ -60,7 +62,10 @@ class NoveltyIndex:
     """
 
     def __init__(self, threshold: float = 0.7, *, tokenizer: str = "rouge") -> None:
-        """Take the highest F that is still novel, and a tokenizer of `text.tokens`."""
+        """Take the highest F that is still novel, above 0 and at most 1, and a tokenizer of `text.tokens`."""
+        if not 0 < threshold <= 1:
+            message = f"a ROUGE-L threshold lies above 0 and is at most 1, not {threshold}"
+            raise ValueError(message)
         self.threshold = threshold
         self._tokenize = TOKENIZERS[tokenizer]
         self._texts: list[str] = []
@@ -102,22 +107,25 @@ class NoveltyIndex:
         code = self._encode(text, learn=False)
         best, where = 0.0, -1
         for position in self._candidates(code):
-            other = self._codes[position]
-            least = need(len(code), len(other), self.threshold)
-            lcs = LCSseq.similarity(code, other, score_cutoff=least)
-            score = f_measure(int(lcs), len(code), len(other)) if lcs >= least else 0.0
-            if score > best or (score == best > 0 and position < where):
+            least = need(len(code), len(self._codes[position]), self.threshold)
+            score = self._score(text, code, position, least=least)
+            if score > self.threshold and (score > best or (score == best and position < where)):
                 best, where = score, position
         return Neighbour(self._texts[where], best, where) if where >= 0 else None
 
     def nearest(self, text: str, k: int = 1) -> list[Neighbour]:
         """Return the `k` texts of the highest F, whatever the threshold, the earliest first among equals."""
         code = self._encode(text, learn=False)
-        scored = (
-            (-f_measure(int(LCSseq.similarity(code, other)), len(code), len(other)), position)
-            for position, other in enumerate(self._codes)
-        )
+        scored = ((-self._score(text, code, position), position) for position in range(len(self._codes)))
         return [Neighbour(self._texts[position], -score, position) for score, position in sorted(scored)[:k]]
+
+    def _score(self, text: str, code: str, position: int, *, least: int = 0) -> float:
+        """Return the F of `text` with one in the pool, or 0 when their LCS is below `least`."""
+        other = self._codes[position]
+        lcs = LCSseq.similarity(code, other, score_cutoff=least)
+        if lcs and len(self._vocabulary) + len(code) > _CHARACTERS:  # some tokens share one: so far an upper bound
+            lcs = LCSseq.similarity(self._tokenize(text), self._tokenize(self._texts[position]))
+        return f_measure(int(lcs), len(code), len(other))
 
     def _encode(self, text: str, *, learn: bool) -> str:
         tokens = self._tokenize(text)
@@ -153,7 +161,8 @@ class NoveltyIndex:
 
     def _candidates(self, code: str) -> set[int]:
         length = len(code)
-        allowed = {n: least for n in self._lengths if (least := need(length, n, self.threshold))}
+        low, high = _reach(length, self.threshold)
+        allowed = {n: least for n in self._lengths if low <= n <= high and (least := need(length, n, self.threshold))}
         found: set[int] = set()
         last = length - min(allowed.values(), default=length + 1)
         for token, place in self._places(code).items():
@@ -178,14 +187,22 @@ class NoveltyIndex:
         self._refresh_at *= 2
 
 
-@cache
+def _reach(length: int, threshold: float) -> tuple[int, int]:
+    """Return the shortest and the longest partner that might score above the threshold, or a little beyond them."""
+    return int(length * threshold / (2 - threshold)) - 1, int(length * (2 - threshold) / threshold) + 2
+
+
+@lru_cache(maxsize=1 << 16)
 def _least_need(length: int, threshold: float) -> int:
-    """Return the least LCS that any partner of a text of `length` tokens could have above the threshold."""
-    partners = range(1, int(length * (2 / threshold)) + 2)
-    return min((least for n in partners if (least := need(length, n, threshold))), default=length + 1)
+    """Return the least LCS that any partner of a text of `length` tokens could have above the threshold.
+
+    It grows with the partner, so it is that of the shortest one that can score so high.
+    """
+    low, high = _reach(length, threshold)
+    return next((least for n in range(max(1, low), high + 1) if (least := need(length, n, threshold))), length + 1)
 
 
 def _character(number: int) -> str:
-    """Return a character of its own for the `number`-th token; the surrogate range is skipped."""
-    code = number + 0x21
+    """Return the character of the `number`-th token; past a million they are given out again, and `_score` looks twice."""
+    code = number % _CHARACTERS + 0x21
     return chr(code if code < 0xD800 else code + 0x800)  # noqa: PLR2004 - where the surrogates begin, and their number

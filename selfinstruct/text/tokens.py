@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,12 @@ _HAN_KANA = r"\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\
 _CLUSTERED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 _HANGUL = r"\uac00-\ud7a3\u1100-\u11ff\u3131-\u318e"
 _DENSE = re.compile(rf"[{_HAN_KANA}{_CLUSTERED}]")
-_ONE_BY_ONE = re.compile(rf"[{_HAN_KANA}{_HANGUL}]")
-_CLUSTER = re.compile(rf"[{_CLUSTERED}]")
+_ONE_BY_ONE = re.compile(rf"[{_HAN_KANA}{_HANGUL}{_CLUSTERED}]")
+
+# Characters that show nothing of their own (joiners, direction marks, soft hyphens, variation selectors) are no part of
+# a token: one text is typed with them, the next without. U+200B is not among them: it stands between words.
+_VARIATION = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_SHAPE = re.compile(r"om*|w[wm]*")
 
 
 def rouge_tokens(text: str) -> list[str]:
@@ -30,30 +35,27 @@ def unicode_tokens(text: str) -> list[str]:
     """Return tokens in any script; on ASCII text exactly those of `rouge_tokens`.
 
     Otherwise NFKC and lower case, then Hangul by syllable, Han and Kana by character, Thai, Lao, Khmer and Myanmar by
-    cluster (a base with its marks), every other script by word with its marks, symbols such as emoji one by one.
+    cluster (a base with its marks), every other script by word with its marks, symbols such as emoji one by one. What
+    is invisible (joiners, variation selectors) does not count, nor does a mark that stands on nothing.
     """
     if text.isascii():
         return rouge_tokens(text)
-    tokens: list[str] = []
-    word = ""
-    for character in unicodedata.normalize("NFKC", text).lower():
-        kind = unicodedata.category(character)[0]
-        if kind == "M":  # a mark belongs to what it stands on, whatever that is
-            word, tokens = _marked(word, tokens, character)
-        elif kind in "LN" and not _ONE_BY_ONE.match(character) and not _CLUSTER.match(character):
-            word += character
-        else:
-            tokens += [word] if word else []
-            word = ""
-            if kind in "LN" or unicodedata.category(character) == "So":
-                tokens.append(character)
-    return [*tokens, word] if word else tokens
+    shown = [one for one in unicodedata.normalize("NFKC", text).lower() if _kind(one)]
+    shape, plain = "".join(map(_kind, shown)), "".join(shown)
+    return [plain[found.start() : found.end()] for found in _SHAPE.finditer(shape)]
 
 
-def _marked(word: str, tokens: list[str], mark: str) -> tuple[str, list[str]]:
-    if word or not tokens:
-        return word + mark, tokens
-    return word, [*tokens[:-1], tokens[-1] + mark]
+@lru_cache(maxsize=1 << 16)
+def _kind(character: str) -> str:
+    """Return o (a token of its own), w (part of a word), m (mark), a blank (between tokens) or nothing (invisible)."""
+    category = unicodedata.category(character)
+    if _VARIATION.match(character) or (category == "Cf" and character != "\u200b"):
+        return ""
+    if category[0] == "M":
+        return "m"
+    if category == "So" or (category[0] in "LN" and _ONE_BY_ONE.match(character)):
+        return "o"
+    return "w" if category[0] in "LN" else " "
 
 
 TOKENIZERS: Mapping[str, Callable[[str], list[str]]] = MappingProxyType(
@@ -64,9 +66,10 @@ TOKENIZERS: Mapping[str, Callable[[str], list[str]]] = MappingProxyType(
 def count_words(text: str) -> int:
     """Return a length in words: runs between blanks, and half the characters of scripts written without blanks.
 
-    Two characters a word is the usual mean of Chinese and Japanese segmentation; for Thai it is on the high side, which
-    only makes the lower length limit milder.
+    Characters are counted without punctuation and marks, after NFKC. Two a word is the usual mean of Chinese and
+    Japanese segmentation; for Thai it is on the high side, which only makes the lower length limit milder.
     """
-    dense = len(_DENSE.findall(text))
+    text = unicodedata.normalize("NFKC", text)
+    dense = len([one for one in _DENSE.findall(text) if one.isalnum()])
     spaced = sum(any(one.isalnum() for one in part) for part in _DENSE.sub(" ", text).split())
     return spaced + -(-dense // 2)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import gzip
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import ValidationError
 
 from selfinstruct.engines import http
@@ -60,11 +66,18 @@ async def test_nothing_listens() -> None:
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("url", ["ftp://host", "host:8000", "http://", "http://user:key@host/v1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host", "host:8000", "http://", "http://user:sk-TEST@host/v1", "http://host/v1?key=sk-TEST", "http://h/#a",
+        "http://h:99999", "http://h:abc", "http://h\x00",
+    ],
+)  # fmt: skip
 def test_urls_that_are_refused(url: str) -> None:
-    """Only http and https, and never a key in a URL."""
-    with pytest.raises(ValidationError):
+    """Only http and https, a port that is one, and never a key in a URL; what was typed is not repeated."""
+    with pytest.raises(ValidationError) as caught:
         HttpEngine(base_url=url)
+    assert "sk-TEST" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"])
@@ -201,7 +214,7 @@ async def test_server_that_comes_back() -> None:
 async def test_other_services_are_named() -> None:
     """A page that is no model server is bad input, with the remedy."""
     async with FakeServer(models=()) as server:
-        with pytest.raises(SelfInstructError, match="has several models; it has: none"):
+        with pytest.raises(SelfInstructError, match="has no model at all"):
             async with HttpEngine(base_url=server.base_url):
                 pass
         with pytest.raises(BadInputError, match="no OpenAI-compatible server"):
@@ -219,3 +232,158 @@ async def test_waiting_is_told(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage() for record in caplog.records] == [
         f"{server.base_url}: status 503: scripted 503; waiting up to 9 s"
     ]
+
+
+async def test_key_is_checked_and_trimmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newline at its end is no part of it; one in its middle is bad input that names the variable, not the key."""
+    monkeypatch.setenv("SELFINSTRUCT_API_KEY", "sk-TEST\n")
+    async with FakeServer(key="sk-TEST") as server, HttpEngine(base_url=server.base_url) as engine:
+        assert (await engine.complete(ask())).completions
+    monkeypatch.setenv("SELFINSTRUCT_API_KEY", "sk-\nTEST")
+    with pytest.raises(BadInputError, match="SELFINSTRUCT_API_KEY") as caught:
+        async with HttpEngine(base_url="http://127.0.0.1:9"):
+            pass
+    assert "TEST" not in str(caught.value)
+
+
+async def test_server_that_repeats_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words are shown, the key is not: neither in a refusal nor in an answer that cannot be read."""
+    monkeypatch.setenv("SELFINSTRUCT_API_KEY", "sk-TESTSECRET")
+    for status in (400, 200):
+        reply = functools.partial(web.Response, status=status, text="you sent sk-TESTSECRET, did you?")
+        async with (
+            FakeServer(answer=lambda _body, reply=reply: reply()) as server,  # type: ignore[misc]
+            HttpEngine(base_url=server.base_url) as engine,
+        ):
+            with pytest.raises(CallError, match=r"you sent \*\*\*, did you") as caught:
+                await engine.complete(ask())
+        assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("fault", "said"), [("401", "SELFINSTRUCT_API_KEY"), ("404", "doctor")])
+async def test_key_or_path_refused_in_mid_run(fault: str, said: str) -> None:
+    """The run stops at the first one: no second try, and the remedy is told."""
+    async with FakeServer(fault=failing(fault, 99)) as server, HttpEngine(base_url=server.base_url) as engine:
+        with pytest.raises(BadInputError) as caught:
+            await engine.complete(ask())
+        assert said in caught.value.remedy
+        assert len(server.requests) == 1
+
+
+async def test_model_that_is_gone_in_mid_run() -> None:
+    """A 404 names the models that the server has now."""
+    async with FakeServer(fault=failing("404", 99)) as server, HttpEngine(base_url=server.base_url) as engine:
+        server.models = ("other", "third")
+        with pytest.raises(BadInputError, match="does not have model 'tiny'; it has: other, third"):
+            await engine.complete(ask())
+
+
+async def test_redirects_are_not_followed() -> None:
+    """Data goes to the server named, nowhere else."""
+    async with FakeServer() as other:
+        moved = web.Response(status=307, headers={"Location": other.base_url + "/chat/completions"})
+        async with FakeServer(answer=lambda _: moved) as server, HttpEngine(base_url=server.base_url) as engine:
+            with pytest.raises(CallError, match="307"):
+                await engine.complete(ask())
+        assert not other.requests
+
+
+async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy sees the data."""
+    async with FakeServer() as proxy, FakeServer() as server:
+        monkeypatch.setenv("http_proxy", proxy.base_url)
+        async with HttpEngine(base_url=server.base_url) as engine:
+            await engine.complete(ask())
+        assert (len(proxy.requests), len(server.requests)) == (0, 1)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+async def test_bodies_are_capped_unpacked(monkeypatch: pytest.MonkeyPatch, *, packed: bool) -> None:
+    """An answer over the limit is the record's failure; a packed one cannot grow past it."""
+    monkeypatch.setattr(http, "BODY_LIMIT", 100_000)
+    body = b"[" + b" " * 1_000_000 + b"]"
+
+    def answer(_body: dict[str, Any]) -> web.Response:
+        headers = {"Content-Encoding": "gzip"} if packed else {}
+        return web.Response(body=gzip.compress(body) if packed else body, headers=headers)
+
+    async with FakeServer(answer=answer) as server, HttpEngine(base_url=server.base_url) as engine:
+        with pytest.raises(CallError, match="larger than 100000 bytes"):
+            await engine.complete(ask())
+
+
+async def test_connection_that_nobody_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that drops packets is a server that is away, not a record that is bad."""
+    monkeypatch.setattr(http, "CONNECT_SECONDS", 0.1)
+    async with FakeServer() as server:
+        port = int(server.base_url.rpartition(":")[2].partition("/")[0])
+        engine = await HttpEngine(base_url=server.base_url, patience=0.2).__aenter__()
+    with socket.socket() as deaf, contextlib.ExitStack() as others:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        deaf.bind(("127.0.0.1", port))
+        deaf.listen(0)
+        for _ in range(4):  # fill its queue: from then on nothing is answered
+            other = others.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(("127.0.0.1", port))
+        with pytest.raises(UnreachableError, match="no connection within"):
+            await engine.complete(ask())
+    await engine.__aexit__(None, None, None)
+
+
+async def test_patience_counts_the_absence_alone() -> None:
+    """Away, then a hanging call, then away again: each absence has the whole patience."""
+    faults = ["503", "hang", "503"]
+    async with (
+        FakeServer(fault=lambda _, tries: faults[tries] if tries < len(faults) else None) as server,
+        HttpEngine(base_url=server.base_url, deadline=0.6, patience=0.5) as engine,
+    ):
+        assert (await engine.complete(ask())).completions
+
+
+async def test_a_server_that_asks_for_no_pause_is_not_hammered() -> None:
+    """Retry-After: 0 waits as long as the first backoff."""
+    busy = functools.partial(web.Response, status=503, headers={"Retry-After": "0"})
+    async with (
+        FakeServer(answer=lambda _: busy()) as server,
+        HttpEngine(base_url=server.base_url, patience=0.2) as engine,
+    ):
+        with pytest.raises(UnreachableError):
+            await engine.complete(ask())
+        assert len(server.requests) <= 0.2 / 0.005 + 2
+
+
+@pytest.mark.parametrize(
+    ("after", "date", "seconds"),
+    [
+        ("3", None, 3),
+        ("2.5", None, 2.5),
+        ("86400", None, 60),
+        ("Wed, 21 Oct 2015 07:28:09 GMT", "Wed, 21 Oct 2015 07:28:00 GMT", 9),  # the server's clock, however wrong
+        ("Wed, 21 Oct 2015 07:28:00 GMT", None, 0),
+        ("Fri, 31 Dec 9999 23:59:59 -0000", None, 60),
+        ("soon", None, None),
+        ("", None, None),
+    ],
+)
+def test_retry_after_is_read(
+    monkeypatch: pytest.MonkeyPatch, after: str, date: str | None, seconds: float | None
+) -> None:
+    """Seconds or a date, capped; anything else is no wish at all."""
+    monkeypatch.setattr(http, "LONGEST_WAIT", 60.0)
+    headers = {"Retry-After": after} | ({"Date": date} if date else {})
+    assert http._retry_after(headers) == seconds
+
+
+async def test_starting_against_a_server_that_starts() -> None:
+    """A proxy's 503 for /models is a server that is away (status 3), not bad input."""
+
+    async def busy(_request: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    app = web.Application()
+    app.router.add_get("/v1/models", busy)
+    async with TestServer(app) as server:
+        with pytest.raises(UnreachableError, match="503"):
+            async with HttpEngine(base_url=str(server.make_url("/"))):
+                pass

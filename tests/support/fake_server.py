@@ -37,6 +37,8 @@ FAULTS = (
     "429",
     "503",
     "400",
+    "401",
+    "404",
     "cut",
     "html",
     "empty",
@@ -52,7 +54,7 @@ HANG_SECONDS = 3600
 
 
 class FakeServer:
-    """Answers with a scripted engine; `fault(body, try) -> name | None` decides what goes wrong."""
+    """Answers with a scripted engine, or `answer(body)`; `fault(digest, try) -> name | None` decides what goes wrong."""
 
     def __init__(
         self,
@@ -62,11 +64,13 @@ class FakeServer:
         log: Path | None = None,
         models: tuple[str, ...] = ("tiny",),
         key: str = "",
+        answer: Callable[[dict[str, Any]], dict[str, Any] | web.Response] | None = None,
     ) -> None:
         self.engine = engine or ScriptedEngine()
         self.fault = fault
         self.models = models
         self.key = key
+        self.answer = answer
         self.requests: list[dict[str, Any]] = []
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -103,11 +107,14 @@ class FakeServer:
             self._log.close()
 
     async def _list(self, request: web.Request) -> web.Response:
-        if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
+        if self._stranger(request):
             return web.json_response({"error": {"message": "no"}}, status=401)
         return web.json_response(
             {"object": "list", "data": [{"id": name, "max_model_len": 4096} for name in self.models]}
         )
+
+    def _stranger(self, request: web.Request) -> bool:
+        return bool(self.key) and request.headers.get("Authorization") != f"Bearer {self.key}"
 
     async def _version(self, _request: web.Request) -> web.Response:
         return web.json_response({"version": "0.0-scripted"})
@@ -118,7 +125,7 @@ class FakeServer:
         digest = hashlib.sha256(raw).hexdigest()
         tries = self._tries[digest]
         self._tries[digest] += 1
-        fault = self.fault(digest, tries)
+        fault = "401" if self._stranger(request) else self.fault(digest, tries)
         entry = {
             "time": time.time(),
             "digest": digest,
@@ -128,13 +135,20 @@ class FakeServer:
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         self.bodies.append(body)
         refused = await _refuse(fault, request)
-        reply = None if refused is not None else _body(await self.engine.complete(_request(body)), body, fault)
+        reply = {} if refused is not None else await self._answer(body, fault)
         entry["answered"] = time.time()
         self._write(entry)  # before the reply leaves: what the client may know, the log knows
         if refused is not None:
             return refused
+        if isinstance(reply, web.Response):
+            return reply
         text = json.dumps(reply)
         return web.Response(text=text[: len(text) // 2] if fault == "cut" else text, content_type="application/json")
+
+    async def _answer(self, body: dict[str, Any], fault: str | None) -> dict[str, Any] | web.Response:
+        if self.answer is not None:
+            return self.answer(body)
+        return _body(await self.engine.complete(_request(body)), body, fault)
 
     def _write(self, entry: dict[str, Any]) -> None:
         self.requests.append(entry)
@@ -145,7 +159,7 @@ class FakeServer:
 
 async def _refuse(fault: str | None, request: web.Request) -> web.Response | None:
     """Return the response of a fault that gives no answer, or None."""
-    if fault in {"500", "503", "400"}:
+    if fault in {"500", "503", "400", "401", "404"}:
         return web.json_response({"error": {"message": f"scripted {fault}"}}, status=int(fault))
     if fault == "429":
         return web.json_response({"error": "slow down"}, status=429, headers={"Retry-After": "0.05"})
@@ -171,6 +185,8 @@ def _request(body: dict[str, Any]) -> CompletionRequest:
         constraint = JsonSchema(schema_=wanted["json"])
     elif "regex" in wanted:
         constraint = Regex(pattern=wanted["regex"])
+    elif "response_format" in body:
+        constraint = JsonSchema(schema_=body["response_format"]["json_schema"]["schema"])
     prompt = body.get("prompt")
     return CompletionRequest(
         id="",
@@ -190,10 +206,12 @@ def _body(reply: Reply, asked: dict[str, Any], fault: str | None) -> dict[str, A
             fault or "", one.finish_reason.value
         )
         text: str | None = one.text if fault != "length" else one.text[: len(one.text) // 2]
-        logprobs = None
+        logprobs: dict[str, Any] | None = None
         if one.logprobs and "messages" in asked:
             tops = [[{"token": t, "logprob": p} for t, p in token.items()] for token in one.logprobs]
             logprobs = {"content": [{"token": "", "logprob": 0.0, "top_logprobs": top} for top in tops]}
+        if one.logprobs and "prompt" in asked:
+            logprobs = {"tokens": [], "top_logprobs": list(one.logprobs)}
         choice: dict[str, Any] = {"index": index, "finish_reason": reason, "logprobs": logprobs}
         if fault == "null":
             text = None

@@ -44,11 +44,37 @@ def test_composed_and_decomposed_are_equal(text: str) -> None:
         ("Привет, мир!", ["привет", "мир"]),
         ("مرحبا بكم", ["مرحبا", "بكم"]),
         ("go 🚀 now", ["go", "🚀", "now"]),
+        ("写一首诗。", ["写", "一", "首", "诗"]),
+        ("ﾃｽﾄを書く", ["テ", "ス", "ト", "を", "書", "く"]),
+        ("don´t, it’s", ["don", "t", "it", "s"]),
+        ("ສະບາຍດີ", ["ສ", "ະ", "ບ", "າ", "ຍ", "ດີ"]),
+        ("\u0301\u0301", []),
     ],
 )
 def test_scripts(text: str, tokens: list[str]) -> None:
     """Hangul by syllable, Han and Kana by character, Thai by cluster, others by word, full-width as ASCII, emoji alone."""
     assert unicode_tokens(text) == tokens
+
+
+@pytest.mark.parametrize(
+    ("shown", "typed"),
+    [
+        ("I ❤ maps", "I ❤\ufe0f maps"),
+        ("میخواهم", "می\u200cخواهم"),
+        ("naïve plan", "\ufeffna\u00adïve plan"),
+        ("葛城", "葛\U000e0100城"),
+    ],
+    ids=["emoji", "persian-joiner", "soft-hyphen", "han-variant"],
+)
+def test_the_invisible_makes_no_difference(shown: str, typed: str) -> None:
+    """Joiners, byte order marks, soft hyphens and variation selectors neither split a token nor change one."""
+    assert unicode_tokens(typed) == unicode_tokens(shown)
+
+
+def test_a_long_text_takes_one_pass() -> None:
+    """Two million characters full of marks: no copy of what was read for each of them, or this would take hours."""
+    assert len(unicode_tokens("ดี" * 1_000_000)) == 1_000_000
+    assert unicode_tokens("é" * 1_000_000) == ["é" * 1_000_000]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +86,9 @@ def test_scripts(text: str, tokens: list[str]) -> None:
         ("짧은 편지를 써 주세요", 4),
         ("英語に翻訳してください", 6),
         ("用 Python 写诗", 3),
+        ("ﾃｽﾄ・テスト", 3),
+        ("เขียนกลอนสั้น", 5),
+        ("हिन्दी में लिखो", 3),
     ],
 )
 def test_words(text: str, count: int) -> None:
