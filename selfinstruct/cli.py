@@ -112,7 +112,10 @@ def resume(
     with open_stored(folder) as stored:
         data, target = stored.recipe.model_dump(mode="json"), stored.target
     if base_url is not None:
-        data["engines"]["writer"]["base_url"] = base_url
+        writer = dict(data["engines"]["writer"])
+        for engine in data["engines"].values():
+            if engine == writer:  # every name that the writer answers for moves with it
+                engine["base_url"] = base_url
     report = _run(
         recipes.build(data, source=str(folder)), folder, n=n or target,
         max_time=max_time, max_tokens=max_tokens, quiet=quiet,
@@ -331,8 +334,9 @@ def judge(
     from selfinstruct import recipe as recipes
     from selfinstruct.console import Watcher
     from selfinstruct.dataset import kept_rows
-    from selfinstruct.tables import read_table
+    from selfinstruct.tables import check_writable, read_table
 
+    check_writable(out)  # before a call is paid for
     flags = {
         "n": max(1, len(read_table(file, needed=("instruction", "output")))),
         "stages.given.file": str(file),

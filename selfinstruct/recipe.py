@@ -252,7 +252,8 @@ def _plain(value: Any, place: str, lines: dict[str, int]) -> Any:  # noqa: ANN40
     """Turn ruamel's containers into plain ones, noting the line of every key."""
     if isinstance(value, Mapping):
         for key in value:
-            lines[f"{place}.{key}".lstrip(".")] = value.lc.key(key)[0] + 1  # type: ignore[attr-defined]
+            if key in value.lc.data:  # type: ignore[attr-defined] # merged keys have no line
+                lines[f"{place}.{key}".lstrip(".")] = value.lc.key(key)[0] + 1  # type: ignore[attr-defined]
         return {str(key): _plain(item, f"{place}.{key}".lstrip("."), lines) for key, item in value.items()}
     if isinstance(value, list):
         for position in range(len(value)):

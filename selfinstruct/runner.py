@@ -145,6 +145,7 @@ class Runner:
         self._rows: dict[int, list[str]] = {}  # request -> paths of the finished rows of a lineage under way
         self._settled: dict[int, list[str]] = {}  # the same for lineages that are through, at or beyond the frontier
         self._frontier = 0  # every request before it is settled
+        self._spoilt: set[int] = set()  # requests whose own call failed
         self._filled = 0  # rows before the frontier
         self._latest: deque[int] = deque(maxlen=plan.stop_requests)  # rows of the latest requests before the frontier
         self._failures = 0
@@ -376,11 +377,13 @@ class Runner:
             self.tally.count(stage.label, Fate.FAILED)
         done = WorkRow(work.id, stage.label, place.request, place.path, place.record.id, len(rows), work.attempt, error)
         self._store.append_outcome(Outcome(done, tuple(rows)), replace=place.request in self._again)
-        self._watch_failures(stage, error)
+        self._watch_failures(stage, place.request, error)
+        if stage is self._root and error is not None:
+            self._spoilt.add(place.request)
         return tree
 
-    def _watch_failures(self, stage: AnyStage, error: str | None) -> None:
-        if stage.free:
+    def _watch_failures(self, stage: AnyStage, number: int, error: str | None) -> None:
+        if stage.free or number in self._again:  # stored failures that are tried again say nothing of the server now
             return
         self._failures = self._failures + 1 if error is not None else 0
         if self._failures >= FAILURES_IN_A_ROW:
@@ -415,7 +418,8 @@ class Runner:
         while self._frontier in self._settled and self._ended is None:
             paths = sorted(self._settled.pop(self._frontier))
             self._filled += len(paths)
-            self._latest.append(len(paths))
+            if self._frontier not in self._spoilt:  # a request that failed says nothing of the yield
+                self._latest.append(len(paths))
             if self._filled >= self._target:
                 self.stop(Ended("filled", closing=paths[len(paths) - 1 - (self._filled - self._target)]))
             elif len(self._latest) == self.plan.stop_requests and sum(self._latest) < self.plan.stop_rows:
@@ -433,6 +437,7 @@ class Runner:
         self.tally.fates.update(store.fates())
         self.tally.drops.update(store.drops())
         self.tally.calls, self.tally.prompt_tokens, self.tally.completion_tokens = store.usage()
+        self._spoilt = {row.request for row in store.works(failed=True) if row.stage == self._root.label}
         admitted = store.worked().get(self._root.label, 0)
         again = {n for label, parent in parents.items() if parent for n in store.pending(label, parent=parent)}
         self._again = frozenset(again)

@@ -111,6 +111,9 @@ def accepted_rows(folder: Path) -> int:
     """Return how many rows the run in `folder` has; 0 when there is no run yet."""
     if not (folder / "run.db").is_file():
         return 0
+    with read_run(folder) as store:
+        if "recipe" not in store.get_meta():  # its first start found no server
+            return 0
     with open_stored(folder) as run:
         return run.accounts().ledger.accepted
 

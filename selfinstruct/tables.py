@@ -48,12 +48,20 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     Raises:
         BadInputError: unknown kind. NoRoomError: the disk refused.
     """
-    writer = _WRITERS.get(path.suffix.lower())
-    if writer is None:
+    check_writable(path)
+    with publish(path) as temporary:
+        _WRITERS[path.suffix.lower()](temporary, rows)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a path of an unknown kind.
+
+    Raises:
+        BadInputError: as said.
+    """
+    if path.suffix.lower() not in _WRITERS:
         msg = f"{path}: {path.suffix or 'no suffix'} is not a kind of dataset"
         raise BadInputError(msg, remedy=f"give one of {', '.join(SUFFIXES)}")
-    with publish(path) as temporary:
-        writer(temporary, rows)
 
 
 def _object(value: Any, path: Path, place: str) -> dict[str, Any]:  # noqa: ANN401
@@ -135,7 +143,7 @@ def _write_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()
         writer.writerows(rows)
 

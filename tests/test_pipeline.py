@@ -328,3 +328,21 @@ def test_a_gate_and_a_stage_from_outside(tmp_path: Path) -> None:
     assert shouted.accounts.stages["shout"].accepted > 0
     assert shouted.accounts.drops["too_loud"] > 0
     assert shouted.accounts.stages["shout"].generated >= 30
+
+
+def test_many_failed_records_do_not_lock_a_run(tmp_path: Path) -> None:
+    """A run with more unreadable records than a row of failures may have is resumed and extended all the same."""
+    first = run(tmp_path / "run", rows=240, engines__writer__unreadable_verdicts=0.35)
+    assert sum(stage.failed for stage in first.accounts.stages.values()) >= 25
+    assert run(tmp_path / "run", rows=240, engines__writer__unreadable_verdicts=0.35).exit_status is Exit.DONE
+    assert run(tmp_path / "run", rows=280, engines__writer__unreadable_verdicts=0.35).exit_status is Exit.DONE
+
+
+def test_a_first_start_without_a_server_locks_nothing(tmp_path: Path) -> None:
+    """The folder it leaves counts as empty: the next night begins as the first should have."""
+    with pytest.raises(SelfInstructError, match="no model server"):
+        pipeline.run_sync(
+            recipe.load("chat", environment={}, sets=["base_url=http://127.0.0.1:9"]), tmp_path / "run", target=5
+        )
+    assert runs.accepted_rows(tmp_path / "run") == 0
+    assert run(tmp_path / "run", rows=5).exit_status is Exit.DONE
