@@ -35,6 +35,10 @@ FAILURES_IN_A_ROW = 25
 """So many failed records without one success between them end the run: it is not the records."""
 
 
+DRAIN_SECONDS = 60.0
+"""Answers still under way when a run is stopped are awaited for so long; then their records stay open."""
+
+
 class _StopError(Exception):
     """Raised inside a lineage when the run stops: its work stays open."""
 
@@ -183,6 +187,8 @@ class Runner:
         """Start no further call; those in flight are awaited and kept. The first reason stands."""
         if self._ended is None:
             self._ended = ended
+            if ended.closing is None:  # a call that waits for an absent server must not hold the end up
+                asyncio.get_running_loop().call_later(DRAIN_SECONDS, self.cancel)
         for turn in self._turns.values():
             if not turn.done():
                 turn.set_exception(_StopError())
