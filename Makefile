@@ -9,10 +9,10 @@ INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --pytho
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/core: pyproject.toml | $(BIN)/python
+$(VENV)/core: pyproject.toml hatch_build.py selfinstruct/text/_novelty.c | $(BIN)/python
 	$(INSTALL) -q -e . && touch $@
 
-$(VENV)/dev: pyproject.toml | $(BIN)/python
+$(VENV)/dev: pyproject.toml hatch_build.py selfinstruct/text/_novelty.c | $(BIN)/python
 	$(INSTALL) -q -e '.[dev]' && touch $@ $(VENV)/core
 
 demo: $(VENV)/core            ## the whole pipeline without a model, under 30 s

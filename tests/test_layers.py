@@ -17,15 +17,16 @@ PACKAGE = Path(__file__).parent.parent / "selfinstruct"
 
 LAYERS = [
     {"errors"},
+    {"files"},
     {"text"},
-    {"records", "files"},
+    {"records"},
     {"prompts", "store", "seeds", "pool", "tables", "engines"},
     {"stage", "kinds"},
     {"stages", "gates", "judges", "exporters", "runner", "ledger"},
     {"recipe"},
     {"runs"},
     {"export"},
-    {"verify", "pipeline", "dataset", "doctor"},
+    {"verify", "pipeline", "dataset", "dedupe", "doctor"},
     {"console"},
     {"cli"},
     {"__main__"},

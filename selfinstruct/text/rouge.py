@@ -1,14 +1,14 @@
 """ROUGE-L, decided exactly as rouge_score decides, against a growing pool of texts. Knows no record.
 
-Exact throughout: bounds only skip pairs that cannot score above the threshold; the rest get their LCS (rapidfuzz).
+Exact throughout: bounds only skip pairs that cannot score above the threshold; the rest get their LCS. The work is done by
+`_novelty.c` where it was built and by `_reference.py`, with the same decisions, where not.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rapidfuzz.distance import LCSseq
 
@@ -16,8 +16,18 @@ from selfinstruct.text.tokens import TOKENIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-_CHARACTERS = 0x110000 - 0x800 - 0x21  # tokens with a character of their own: no surrogates, no controls
+    import numpy as np
+
+    from selfinstruct.text._native import Native
+    from selfinstruct.text._reference import Reference
+
+    Found = tuple[float, int]
+    """F and position."""
+    Contents = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+    """Numbers of all tokens back to back (uint32), where each text begins (int64, one more than texts); the letters of all
+    words back to back (uint8, UTF-8), where each word begins (int64, one more than words)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,155 +64,114 @@ def need(first: int, second: int, threshold: float) -> int:
 
 
 class NoveltyIndex:
-    """Texts with an index by their rarest tokens: whoever is near shares one of them (prefix filter).
+    """Texts to be told apart: `add_if_novel` to grow it, `rival` to ask what is too near, `nearest` to look around.
 
-    If two texts of m and n tokens have an LCS of at least `need`, then the rarest token they match lies among the first
-    m - need + 1 of one and n - need + 1 of the other, both sorted by rarity. Order of admission decides; a text with no
-    token scores 0 with everything, as in rouge_score, and so is always novel.
+    Order of admission decides, and only that: the same texts in the same order leave the same survivors, one by one or
+    in batches, on one thread or several, in C or in Python. A text with no token scores 0 with everything, as in
+    rouge_score, and so is always novel.
     """
 
-    def __init__(self, threshold: float = 0.7, *, tokenizer: str = "rouge") -> None:
-        """Take the highest F that is still novel, above 0 and at most 1, and a tokenizer of `text.tokens`."""
+    def __init__(self, threshold: float = 0.7, *, tokenizer: str = "rouge", native: bool | None = None) -> None:
+        """Take the highest F that is still novel (above 0, at most 1), a tokenizer of `text.tokens`, and C or Python.
+
+        `native` None takes C where it was built. Raises ValueError for a threshold out of range, KeyError for an unknown
+        tokenizer, ImportError when C is asked for and was not built.
+        """
         if not 0 < threshold <= 1:
             message = f"a ROUGE-L threshold lies above 0 and is at most 1, not {threshold}"
             raise ValueError(message)
-        self.threshold = threshold
-        self._tokenize = TOKENIZERS[tokenizer]
+        self.threshold, self.tokenizer = threshold, tokenizer
         self._texts: list[str] = []
-        self._codes: list[str] = []  # one character per token: rapidfuzz compares strings fastest
-        self._vocabulary: dict[str, str] = {}
-        self._ranks: dict[str, int] = {}
-        self._postings: dict[str, dict[int, list[tuple[int, int]]]] = {}  # token -> length -> (place, position)
-        self._lengths: set[int] = set()
-        self._refresh_at = 64
+        self._core = _core(threshold, tokenizer, native=native)
 
     def __len__(self) -> int:
         """Return the number of texts."""
         return len(self._texts)
 
-    def add(self, text: str) -> None:
-        """Take `text` in, novel or not."""
-        code = self._encode(text, learn=True)
-        self._texts.append(text)
-        self._codes.append(code)
-        if len(self._codes) >= self._refresh_at:
-            self._refresh()
-        else:
-            self._index(len(self._codes) - 1)
-
-    def extend(self, texts: Iterable[str]) -> None:
-        """Take all of them in, in order."""
-        for text in texts:
-            self.add(text)
-
     def add_if_novel(self, text: str) -> bool:
         """Take `text` in if no earlier one scores above the threshold; say whether it was."""
-        novel = self.rival(text) is None
-        if novel:
-            self.add(text)
-        return novel
+        return self.admit((text,))[0] is None
 
     def rival(self, text: str) -> Neighbour | None:
         """Return the nearest text above the threshold, the earliest among equals; None when `text` is novel."""
-        code = self._encode(text, learn=False)
-        best, where = 0.0, -1
-        for position in self._candidates(code):
-            least = need(len(code), len(self._codes[position]), self.threshold)
-            score = self._score(text, code, position, least=least)
-            if score > self.threshold and (score > best or (score == best and position < where)):
-                best, where = score, position
-        return Neighbour(self._texts[where], best, where) if where >= 0 else None
+        return self._neighbour(self._core.ask(text))
 
     def nearest(self, text: str, k: int = 1) -> list[Neighbour]:
         """Return the `k` texts of the highest F, whatever the threshold, the earliest first among equals."""
-        code = self._encode(text, learn=False)
-        scored = ((-self._score(text, code, position), position) for position in range(len(self._codes)))
-        return [Neighbour(self._texts[position], -score, position) for score, position in sorted(scored)[:k]]
+        return self.survey(text, k)[0]
 
-    def _score(self, text: str, code: str, position: int, *, least: int = 0) -> float:
-        """Return the F of `text` with one in the pool, or 0 when their LCS is below `least`."""
-        other = self._codes[position]
-        lcs = LCSseq.similarity(code, other, score_cutoff=least)
-        if lcs and len(self._vocabulary) + len(code) > _CHARACTERS:  # some tokens share one: so far an upper bound
-            lcs = LCSseq.similarity(self._tokenize(text), self._tokenize(self._texts[position]))
-        return f_measure(int(lcs), len(code), len(other))
+    def survey(self, text: str, k: int = 10) -> tuple[list[Neighbour], float]:
+        """Return the `k` nearest and the mean F with all texts: what Self-Instruct keeps of each row, with k = 10."""
+        import numpy as np  # noqa: PLC0415 - 80 ms, wanted by few
 
-    def _encode(self, text: str, *, learn: bool) -> str:
-        tokens = self._tokenize(text)
-        known = self._vocabulary
-        if learn:
-            for token in tokens:
-                if token not in known:
-                    known[token] = _character(len(known))
-            return "".join([known[token] for token in tokens])
-        fresh: dict[str, str] = {}
-        for token in tokens:
-            if token not in known and token not in fresh:
-                fresh[token] = _character(len(known) + len(fresh))
-        return "".join([known.get(token) or fresh[token] for token in tokens])
+        scores = self._core.scores(text)
+        if not len(scores):
+            return [], 0.0
+        k = min(k, len(scores))
+        floor = np.partition(scores, len(scores) - k)[len(scores) - k] if k else 2.0
+        places = np.flatnonzero(scores >= floor)
+        best = places[np.argsort(-scores[places], kind="stable")][:k].tolist()
+        return [Neighbour(self._texts[place], float(scores[place]), place) for place in best], float(scores.mean())
 
-    def _places(self, code: str) -> dict[str, int]:
-        """Return token -> its first place when the text is sorted by rarity; tokens without a rank are the rarest."""
-        places: dict[str, int] = {}
-        for place, token in enumerate(sorted(code, key=lambda one: (self._ranks.get(one, -1), one))):
-            places.setdefault(token, place)
-        return places
+    def admit(self, texts: Sequence[str], *, threads: int = 1) -> list[Neighbour | None]:
+        """Take in, in order, each that is novel; return for each None, or the rival for which it was left out."""
+        found = self._core.admit(texts, threads=threads)
+        self._texts += [text for text, one in zip(texts, found, strict=True) if one is None]
+        return [self._neighbour(one) for one in found]
 
-    def _index(self, position: int) -> None:
-        code = self._codes[position]
-        length = len(code)
-        if not length:
-            return
-        self._lengths.add(length)
-        last = length - _least_need(length, self.threshold)
-        for token, place in self._places(code).items():
-            if place <= last:
-                self._postings.setdefault(token, {}).setdefault(length, []).append((place, position))
+    def extend(self, texts: Iterable[str]) -> None:
+        """Take all of them in, novel or not, in order."""
+        fresh = list(texts)
+        self._core.take(fresh)
+        self._texts += fresh
 
-    def _candidates(self, code: str) -> set[int]:
-        length = len(code)
-        low, high = _reach(length, self.threshold)
-        allowed = {n: least for n in self._lengths if low <= n <= high and (least := need(length, n, self.threshold))}
-        found: set[int] = set()
-        last = length - min(allowed.values(), default=length + 1)
-        for token, place in self._places(code).items():
-            if place > last:
-                continue
-            for other, entries in self._postings.get(token, {}).items():
-                least = allowed.get(other, 0)
-                if least and place <= length - least:
-                    limit = other - least
-                    found.update([position for there, position in entries if there <= limit])
-        return found
+    def add(self, text: str) -> None:
+        """Take `text` in, novel or not."""
+        self.extend((text,))
 
-    def _refresh(self) -> None:
-        """Rank tokens by how rare they are now, and index everything anew: each time the pool has doubled."""
-        counts = Counter(token for code in self._codes for token in code)
-        self._ranks = {
-            token: rank for rank, (token, _) in enumerate(sorted(counts.items(), key=lambda i: (i[1], i[0])))
-        }
-        self._postings = {}
-        for position in range(len(self._codes)):
-            self._index(position)
-        self._refresh_at *= 2
+    def save(self, path: Path) -> None:
+        """Write texts and tokens to an Arrow file, whole or not at all; `load` is quicker than reading the texts anew.
+
+        Raises:
+            NoRoomError: the disk refused.
+        """
+        from selfinstruct.text import _saved  # noqa: PLC0415 - pyarrow takes 200 ms
+
+        _saved.save(path, self._texts, self._core.contents(), tokenizer=self.tokenizer)
+
+    def extend_saved(self, path: Path) -> None:
+        """Take in all texts of a saved index, after those that are here.
+
+        Raises:
+            BadInputError: no such file, damage, another format, or another tokenizer.
+        """
+        from selfinstruct.text import _saved  # noqa: PLC0415
+
+        texts, contents = _saved.load(path, tokenizer=self.tokenizer)
+        self._core.restore(texts, contents)
+        self._texts += texts
+
+    @classmethod
+    def load(cls, *paths: Path, threshold: float = 0.7, tokenizer: str = "rouge") -> Self:
+        """Return an index of all texts of one or several saved ones; see `extend_saved`."""
+        index = cls(threshold, tokenizer=tokenizer)
+        for path in paths:
+            index.extend_saved(path)
+        return index
+
+    def _neighbour(self, found: Found | None) -> Neighbour | None:
+        return Neighbour(self._texts[found[1]], *found) if found else None
 
 
-def _reach(length: int, threshold: float) -> tuple[int, int]:
-    """Return the shortest and the longest partner that might score above the threshold, or a little beyond them."""
-    return int(length * threshold / (2 - threshold)) - 1, int(length * (2 - threshold) / threshold) + 2
+def _core(threshold: float, tokenizer: str, *, native: bool | None) -> Native | Reference:
+    if native is not False:
+        from selfinstruct.text._native import Native  # noqa: PLC0415 - only those who compare texts pay for either
 
+        try:
+            return Native(threshold, TOKENIZERS[tokenizer])
+        except ImportError:
+            if native:
+                raise
+    from selfinstruct.text._reference import Reference  # noqa: PLC0415
 
-@lru_cache(maxsize=1 << 16)
-def _least_need(length: int, threshold: float) -> int:
-    """Return the least LCS that any partner of a text of `length` tokens could have above the threshold.
-
-    It grows with the partner, so it is that of the shortest one that can score so high.
-    """
-    low, high = _reach(length, threshold)
-    return next((least for n in range(max(1, low), high + 1) if (least := need(length, n, threshold))), length + 1)
-
-
-def _character(number: int) -> str:
-    """Return the character of the `number`-th token; past a million they are given out again, and `_score` looks twice."""
-    code = number % _CHARACTERS + 0x21
-    return chr(code if code < 0xD800 else code + 0x800)  # noqa: PLR2004 - where the surrogates begin, and their number
+    return Reference(threshold, TOKENIZERS[tokenizer])

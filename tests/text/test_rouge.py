@@ -1,4 +1,4 @@
-"""The index decides exactly as rouge_score decides: on real rows, on built near-duplicates, at every threshold."""
+"""The index decides exactly as rouge_score decides, in C and in Python: on real rows, on built near-duplicates, at every threshold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -13,16 +14,69 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 
-from selfinstruct.text import rouge
-from selfinstruct.text.rouge import NoveltyIndex, f_measure, need, rouge_l
-from selfinstruct.text.tokens import rouge_tokens
+from selfinstruct.errors import BadInputError
+from selfinstruct.text import _native, _reference
+from selfinstruct.text.rouge import Neighbour, NoveltyIndex, f_measure, need, rouge_l
+from selfinstruct.text.tokens import rouge_tokens, unicode_tokens
 
 ALPACA = Path(__file__).parent.parent.parent.parent / "shared/data/alpaca_random_9k.json"
 ORACLE = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
+T = TypeVar("T")
 THRESHOLDS = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
 words = st.sampled_from(["a", "b", "c", "river", "mill", "7", "x1"])
 texts = st.lists(words, max_size=14).map(" ".join)
 long_texts = st.lists(words, min_size=60, max_size=150).map(" ".join)
+
+
+class Twins:
+    """The index in C and the one in Python: every answer of one is the other's."""
+
+    def __init__(self, threshold: float = 0.7, *, tokenizer: str = "rouge") -> None:
+        self.cores = [NoveltyIndex(threshold, tokenizer=tokenizer, native=native) for native in (True, False)]
+
+    def __len__(self) -> int:
+        return self._same([len(core) for core in self.cores])
+
+    def _same(self, answers: list[T]) -> T:
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    def extend(self, texts: list[str]) -> None:
+        for core in self.cores:
+            core.extend(texts)
+
+    def add(self, text: str) -> None:
+        self.extend([text])
+
+    def add_if_novel(self, text: str) -> bool:
+        return self._same([core.add_if_novel(text) for core in self.cores])
+
+    def admit(self, texts: list[str]) -> list[Neighbour | None]:
+        return self._same([core.admit(texts) for core in self.cores])
+
+    def rival(self, text: str) -> Neighbour | None:
+        return self._same([core.rival(text) for core in self.cores])
+
+    def nearest(self, text: str, k: int = 1) -> list[Neighbour]:
+        return self._same([core.nearest(text, k) for core in self.cores])
+
+
+def test_c_is_tested_here() -> None:
+    """Where these tests run there is a compiler, so the index in C was built: without it half of them would say nothing."""
+    _native.library()
+    assert isinstance(NoveltyIndex()._core, _native.Native)
+
+
+def test_without_c_python_does_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No library: the same class goes on in Python, and says so when C is asked for."""
+    _native.library.cache_clear()
+    monkeypatch.setattr(_native, "LIBRARY", tmp_path / "none.so")
+    try:
+        assert isinstance(NoveltyIndex()._core, _reference.Reference)
+        with pytest.raises(ImportError, match="no compiled novelty index"):
+            NoveltyIndex(native=True)
+    finally:
+        _native.library.cache_clear()
 
 
 def oracle(first: str, second: str) -> float:
@@ -76,7 +130,7 @@ def test_decides_as_rouge_score_on_real_rows(threshold: float) -> None:
     rows = [row["instruction"] for row in json.loads(ALPACA.read_text(encoding="utf-8"))[:2000]]
     offers = [*rows, *(edited(row, threshold, draw) for row in rows)]
     draw.shuffle(offers)
-    index, plain, near = NoveltyIndex(threshold), PlainLoop(len(offers)), [0, 0]
+    index, plain, near = Twins(threshold), PlainLoop(len(offers)), [0, 0]
     for text in offers:
         tokens = rouge_tokens(text)
         score, position = plain.best(tokens, threshold - 0.05)
@@ -110,7 +164,7 @@ def test_long_scores_are_the_librarys_floats(first: str, second: str) -> None:
 @given(st.lists(texts, max_size=25), st.sampled_from(THRESHOLDS))
 def test_admission_is_the_plain_loops(offers: list[str], threshold: float) -> None:
     """Any texts in any order: the same survivors as the loop that compares everything with everything."""
-    index = NoveltyIndex(threshold)
+    index = Twins(threshold)
     kept: list[str] = []
     for text in offers:
         novel = all(not oracle(other, text) > threshold for other in kept)
@@ -123,7 +177,7 @@ def test_admission_is_the_plain_loops(offers: list[str], threshold: float) -> No
 @given(st.lists(texts, min_size=1, max_size=150), texts, st.sampled_from(THRESHOLDS))
 def test_rival_is_the_earliest_of_the_nearest(pool: list[str], text: str, threshold: float) -> None:
     """In a pool full of duplicates, large enough that ranks were renewed: the best score, and the first text that has it."""
-    index = NoveltyIndex(threshold)
+    index = Twins(threshold)
     index.extend(pool)
     scores = [oracle(other, text) for other in pool]
     best = max(scores)
@@ -161,7 +215,7 @@ def test_ties_of_texts_fall_where_the_float_falls() -> None:
             shared = [f"s{n}" for n in range(lcs)]
             one = " ".join([*shared, *(f"a{n}" for n in range(first - lcs))])
             two = " ".join([*(f"b{n}" for n in range(second - lcs)), *shared])
-            index = NoveltyIndex()
+            index = Twins()
             index.add(one)
             novel = index.add_if_novel(two)
             assert novel is (not oracle(one, two) > 0.7)
@@ -171,18 +225,31 @@ def test_ties_of_texts_fall_where_the_float_falls() -> None:
 
 @pytest.mark.parametrize("threshold", [0.3, *THRESHOLDS, 1.0])
 def test_bounds_leave_nothing_out(threshold: float) -> None:
-    """The need of every pair of lengths, found by trying each LCS, lies within the reach and above the least of all needs."""
+    """The need of every pair of lengths is the least LCS whose float is above, in C too, and gives what may go unmatched."""
+    c_need = _native.library().novelty_need
     for length in range(1, 60):
         tried = {
             n: next((lcs for lcs in range(1, min(length, n) + 1) if f_measure(lcs, length, n) > threshold), 0)
             for n in range(1, 420)
         }
         assert {n: need(length, n, threshold) for n in tried} == tried
-        low, high = rouge._reach(length, threshold)
-        assert all(low <= n <= high for n, least in tried.items() if least)
-        assert rouge._least_need(length, threshold) == min(
-            (least for least in tried.values() if least), default=length + 1
-        )
+        assert {n: c_need(threshold, length, n) for n in tried} == tried
+        for low, high in ((1, 6), (7, 32), (33, 64), (65, 419)):
+            partners = [n for n, least in tried.items() if least and low <= max(n, length) <= high]
+            most = max((length - tried[n] for n in partners), default=-1)
+            assert _reference._unmatched(length, low, high, threshold) == most
+
+
+def test_bands_hold_what_their_tuples_ask_for() -> None:
+    """A band files by tuples only where any near pair matches as many tokens, at each threshold."""
+    for threshold in (0.05, 0.1, 0.3, *THRESHOLDS, 1.0):
+        for low, high, size in _reference.bands(threshold):
+            longest = min(high, 200)
+            lengths = range(1, longest + 1)
+            needs = [
+                least for m in lengths for n in range(max(m, low), longest + 1) if (least := need(m, n, threshold))
+            ]
+            assert min(needs, default=size) >= size, (threshold, low, high)
 
 
 @pytest.mark.parametrize(
@@ -195,12 +262,14 @@ def test_bounds_leave_nothing_out(threshold: float) -> None:
         [" ".join(f"w{n}" for n in range(150)), "w1 w2 w3 w4"],
         [" ".join(f"w{n}" for n in range(80)), " ".join(f"w{n}" for n in range(10, 90))],
         ["a b a b a b a", "b a b a b a b", "a a a a b b b"],
+        [" ".join(f"w{n % 900}" for n in range(5000)), " ".join(f"w{n % 899}" for n in range(4600)), "w1 " * 70],
+        [" ".join("abc"[n * n % 3] for n in range(size)) for size in (30, 31, 32, 33, 34, 63, 64, 65, 66, 128, 129)],
     ],
-    ids=["repeated", "one-token", "empty", "long", "lengths", "over-64", "turned"],
+    ids=["repeated", "one-token", "empty", "long", "lengths", "over-64", "turned", "5,000", "seams"],
 )
 def test_adversarial_texts(offers: list[str]) -> None:
     """Repeated tokens, one token, none, 2,000 words, 150 against 4, more than a machine word: as the plain loop."""
-    index = NoveltyIndex()
+    index = Twins()
     kept: list[str] = []
     for text in offers:
         novel = all(not oracle(other, text) > 0.7 for other in kept)
@@ -212,10 +281,10 @@ def test_adversarial_texts(offers: list[str]) -> None:
 @given(st.lists(texts, max_size=25))
 def test_more_words_than_characters(offers: list[str]) -> None:
     """Out of characters the words share them, and the decisions stay. The limit is lowered: a million words take too long."""
-    whole, shared = NoveltyIndex(), NoveltyIndex()
+    whole, shared = (NoveltyIndex(native=False) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         decisions = [whole.add_if_novel(text) for text in offers]
-        patch.setattr(rouge, "_CHARACTERS", 3)
+        patch.setattr(_reference, "_CHARACTERS", 3)
         assert [shared.add_if_novel(text) for text in offers] == decisions
         assert [shared.nearest(text, k=2) for text in offers] == [whole.nearest(text, k=2) for text in offers]
 
@@ -238,11 +307,11 @@ def test_more_words_than_characters(offers: list[str]) -> None:
 )
 def test_other_scripts(text: str, same: str, other: str) -> None:
     """With Unicode tokens a rewording is near and another task is not; rouge_score's own tokens see nothing of most scripts."""
-    index = NoveltyIndex(tokenizer="unicode")
+    index = Twins(tokenizer="unicode")
     assert index.add_if_novel(text)
     assert not index.add_if_novel(same)
     assert index.add_if_novel(other)
-    plain = NoveltyIndex(tokenizer="rouge")
+    plain = Twins(tokenizer="rouge")
     plain.add(text)
     assert (plain.rival(text) is None) is (not rouge_tokens(text))
 
@@ -256,8 +325,127 @@ def test_an_impossible_threshold_is_refused(threshold: float) -> None:
 
 def test_nearest_are_in_order() -> None:
     """The k nearest with their scores, the earliest first among equals."""
-    index = NoveltyIndex()
+    index = Twins()
     index.extend(["one two three", "one two four", "five six"])
     found = index.nearest("one two three", k=3)
     assert [(one.position, one.score) for one in found] == [(0, 1.0), (1, 2 / 3), (2, 0.0)]
     assert index.nearest("one two", k=1)[0].position == 0
+
+
+MANY = 3000
+
+
+def offers_of_every_kind(draw: random.Random) -> list[str]:
+    """Made-up texts of 1 to 150 words out of many and out of few, half of them edited copies of the others."""
+    rare, few = [f"w{n}" for n in range(4000)], list("abcdefghijklmnop")
+    offers = []
+    for _ in range(MANY // 2):
+        words = draw.choices(
+            draw.choice([rare, few, rare + few * 100]), k=draw.choice([1, 2, 3, 5, 8, 12, 20, 31, 40, 64, 65, 150])
+        )
+        offers += [" ".join(words), edited(" ".join(words), draw.choice(THRESHOLDS), draw)]
+    draw.shuffle(offers)
+    return offers
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.7, 0.95, 1.0])
+def test_batches_and_threads_change_nothing(threshold: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one, in batches of any size, on two threads, in Python: the same rivals with the same scores."""
+    offers = offers_of_every_kind(random.Random(threshold))
+    one = NoveltyIndex(threshold, native=True)
+    verdicts = [one.admit([text])[0] for text in offers]
+    assert NoveltyIndex(threshold, native=True).admit(offers) == verdicts
+    assert NoveltyIndex(threshold, native=False).admit(offers) == verdicts
+    monkeypatch.setattr(_native, "_WORTH_SHARING", 1)
+    monkeypatch.setattr(_native, "_BLOCK", 700)
+    shared = NoveltyIndex(threshold, native=True)
+    assert shared.admit(offers[:50], threads=2) + shared.admit(offers[50:], threads=2) == verdicts
+    kept = sum(one is None for one in verdicts)
+    assert 100 < kept < MANY - 100 or (threshold == 1.0 and kept == MANY)  # nothing scores above 1
+
+
+@given(st.lists(st.text(max_size=60), max_size=12))
+def test_any_text_at_all(offers: list[str]) -> None:
+    """Whatever Python calls a text, lone surrogates and NUL included: C, Python and the library agree."""
+    for tokenizer in ("rouge", "unicode"):
+        Twins(tokenizer=tokenizer).admit([*offers, *offers, "\ud800 a", "a\x00b", "\x1c\x1d a b"])
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_saved_index_is_the_index(tmp_path: Path, *, native: bool) -> None:
+    """Saved and loaded, in C and in Python, at another threshold too: the verdicts of an index built from the texts."""
+    offers = [*offers_of_every_kind(random.Random(5))[:800], "한국어 문장", "", "\ud800 surrogate"]
+    index = NoveltyIndex(0.6, tokenizer="unicode", native=native)
+    index.extend(offers[:500])
+    index.save(tmp_path / "a.novelty")
+    fresh = NoveltyIndex(0.8, tokenizer="unicode")
+    fresh.extend(offers[:500])
+    for native_too in (True, False):
+        loaded = NoveltyIndex(0.8, tokenizer="unicode", native=native_too)
+        loaded.extend_saved(tmp_path / "a.novelty")
+        assert len(loaded) == len(fresh) == 500
+        assert [loaded.rival(text) for text in offers] == [fresh.rival(text) for text in offers]
+    fresh.admit(offers[500:])
+    loaded.admit(offers[500:])
+    assert [loaded.nearest(text, 3) for text in offers[:20]] == [fresh.nearest(text, 3) for text in offers[:20]]
+
+
+def test_several_saved_indexes_are_one(tmp_path: Path) -> None:
+    """Loaded one after the other, with words in common and empty ones among them: as if all their texts had been added."""
+    parts = [["one two three", "four five"], [], ["five four one", "one two three"]]
+    for number, part in enumerate(parts):
+        index = NoveltyIndex()
+        index.extend(part)
+        index.save(tmp_path / f"{number}.novelty")
+    loaded = NoveltyIndex.load(*(tmp_path / f"{number}.novelty" for number in range(3)))
+    whole = NoveltyIndex()
+    whole.extend([text for part in parts for text in part])
+    assert len(loaded) == 4
+    assert loaded.nearest("five four one", 4) == whole.nearest("five four one", 4)
+    assert loaded.rival("four five six") == whole.rival("four five six")
+
+
+def test_a_wrong_saved_index_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another tokenizer, another format, a flipped byte anywhere, a cut file, no file: refused by name, nothing half taken in."""
+    path = tmp_path / "saved.novelty"
+    index = NoveltyIndex(tokenizer="unicode")
+    index.extend(["one two three", "넷 다섯", *(f"word{n} and {n}" for n in range(40))])
+    index.save(path)
+    whole = path.read_bytes()
+    with pytest.raises(BadInputError, match="tokenizer 'unicode'"):
+        NoveltyIndex.load(path, tokenizer="rouge")
+    with pytest.raises(BadInputError, match=r"none\.novelty"):
+        NoveltyIndex.load(tmp_path / "none.novelty")
+    silent = []
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x21]) + whole[place + 1 :])
+        empty = NoveltyIndex(tokenizer="unicode")
+        try:
+            empty.extend_saved(path)
+        except BadInputError:
+            assert not len(empty)
+        else:
+            silent.append(place)
+            assert empty.nearest("one two three", 50) == index.nearest("one two three", 50), "only padding may change"
+    assert len(silent) < len(whole) / 7 / 2
+    for end in range(0, len(whole), 97):
+        path.write_bytes(whole[:end])
+        with pytest.raises(BadInputError):
+            NoveltyIndex.load(path, tokenizer="unicode")
+    path.write_bytes(whole)
+    monkeypatch.setattr("selfinstruct.text._saved.TOKENIZERS", {"unicode": lambda text: unicode_tokens(text)[1:]})
+    with pytest.raises(BadInputError, match="another version"):
+        NoveltyIndex.load(path, tokenizer="unicode")
+
+
+def test_survey_gives_ten_and_the_mean() -> None:
+    """What Self-Instruct keeps of every row: the ten nearest and the mean over the pool, as rouge_score has them."""
+    pool = offers_of_every_kind(random.Random(9))[:60]
+    for native in (True, False):
+        index = NoveltyIndex(native=native)
+        assert index.survey("a b") == ([], 0.0)
+        index.extend(pool)
+        near, mean = index.survey(pool[7])
+        scores = [oracle(other, pool[7]) for other in pool]
+        assert [one.score for one in near] == sorted(scores, reverse=True)[:10]
+        assert mean == pytest.approx(sum(scores) / len(scores))
