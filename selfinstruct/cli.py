@@ -299,22 +299,49 @@ def export(
 
 
 @app.command()
-def dedupe(
-    file: Annotated[Path, typer.Argument(help="Dataset: JSON, JSONL, CSV or Parquet.")],
+def dedupe(  # noqa: PLR0913 - one parameter per option
+    files: Annotated[
+        list[Path], typer.Argument(help="JSON, JSONL, CSV, Parquet, or a folder of them.", metavar="FILE...")
+    ],
     out: Annotated[Path, typer.Option("-o", help="Where the kept rows go; the suffix says the kind.")],
-    against: Annotated[list[Path] | None, typer.Option("--against", help="Nothing near to these rows is kept.")] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", help="Nothing near to these rows, or saved index, is kept.")
+    ] = None,
     field: Annotated[str, typer.Option("--field", help="Column that is compared.")] = "instruction",
     threshold: Annotated[float, typer.Option(min=0.01, max=0.99, help="Highest ROUGE-L F that is kept.")] = 0.7,
     tokenizer: Annotated[str, typer.Option(help="unicode, or rouge (a-z and 0-9 only).")] = "unicode",
+    save_index: Annotated[
+        Path | None, typer.Option("--save-index", help="Also write the index, for --against of another day: X.novelty.")
+    ] = None,
     *,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Put rows without a text among the dropped.")] = False,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Drop near-duplicates of any dataset; dropped rows go beside OUT with their nearest neighbour."""
-    from selfinstruct.dataset import dedupe as work
+    """Drop near-duplicates of any dataset, the first stays; the same command again goes on where it stopped.
 
-    result = work(file, out, against=against or (), field=field, threshold=threshold, tokenizer=tokenizer)
-    typer.echo(json.dumps(result) if as_json else out)
-    _say(f"{result['rows']} rows: {result['kept']} kept, {result['dropped']} dropped (in {result['dropped_file']})")
+    Dropped rows go to OUT.dropped.jsonl with their nearest neighbour.
+    """
+    from selfinstruct.dedupe import dedupe as work
+    from selfinstruct.dedupe.watch import Watcher
+
+    try:
+        with Watcher(quiet=quiet) as watch:
+            told = work(
+                files, out, against=against or (), field=field, threshold=threshold, tokenizer=tokenizer,
+                skip_bad=skip_bad, save_index=save_index, watch=watch,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        _say("stopped; the same command goes on from here")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    typer.echo(json.dumps(told) if as_json else out)
+    bad = f", {told['bad']} bad" if told["bad"] else ""
+    unseen = f"; {told['without_tokens']} without a token, kept" if told["without_tokens"] else ""
+    _say(
+        f"{told['rows']} rows: {told['kept']} kept, {told['dropped']} dropped{bad} (in {told['dropped_file']}){unseen}; "
+        f"{told['seconds']:.1f} s",
+        quiet=quiet,
+    )
 
 
 @app.command()

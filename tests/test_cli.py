@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-ALPACA = ROOT.parent / "shared/data/alpaca_random_9k.json"
-
 
 def command(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -131,51 +128,6 @@ def test_doctor_without_a_server() -> None:
     done = command("doctor")
     assert done.returncode == 0, done.stdout
     assert "175 seed tasks" in done.stdout
-
-
-@pytest.mark.skipif(not ALPACA.is_file(), reason="the public Alpaca rows lie outside the repository")
-def test_dedupe_on_real_rows(tmp_path: Path) -> None:
-    """9,229 rows that Alpaca had deduplicated keep all; with edited copies behind them, the copies go."""
-    rows = json.loads(ALPACA.read_text(encoding="utf-8"))
-    copies = [
-        {**row, "instruction": row["instruction"] + " now"} for row in rows[:300] if len(row["instruction"].split()) > 5
-    ]
-    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *copies]), encoding="utf-8")
-    told = json.loads(
-        command("dedupe", tmp_path / "in.jsonl", "-o", tmp_path / "out.json", "--tokenizer", "rouge", "--json").stdout
-    )
-    assert (told["rows"], told["kept"], told["dropped"]) == (9229 + len(copies), 9229, len(copies))
-    kept = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert kept == rows
-    dropped = [
-        json.loads(line) for line in (tmp_path / "out.json.dropped.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    assert all(one["drop"]["figure"] > 0.7 and one["drop"]["nearest"] for one in dropped)
-    against = command(
-        "dedupe", tmp_path / "in.jsonl", "--against", tmp_path / "out.json", "-o", tmp_path / "none.csv", "--json"
-    )
-    assert json.loads(against.stdout)["kept"] == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("a.jsonl", '{"instruction": "x"}\n{"instrction": "y"}\n', "line 2: no column 'instruction'"),
-        ("a.jsonl", '{"instruction": 7}\n', "line 1, field instruction: int, not a text"),
-        ("a.jsonl", "{\n", "line 1: not JSON"),
-        ("a.json", '{"a": 1}', "a dict, not a list of rows"),
-        ("a.csv", "instruction\nx,y\n", "line 2: another number of cells"),
-        ("a.parquet", "PAR1 broken", "not a readable Parquet file"),
-        ("a.txt", "x", "not a kind of dataset"),
-    ],
-)
-def test_bad_datasets_are_told(tmp_path: Path, name: str, text: str, words: str) -> None:
-    """File, line and field of a dataset that cannot be read."""
-    (tmp_path / name).write_text(text, encoding="utf-8")
-    done = command("dedupe", tmp_path / name, "-o", tmp_path / "out.jsonl")
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert not (tmp_path / "out.jsonl").exists()
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv", ".parquet"])

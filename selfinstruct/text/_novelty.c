@@ -21,6 +21,7 @@
 #define SINGLE 192u       /* a token of at most so many occurrences is filed singly */
 #define PAIR 64u          /* a token of at most sqrt(PAIR * texts) occurrences is filed in pairs, above in triples */
 #define BANDS 5
+#define FRESH_BITS (1u << 20)
 #define FIRST_REFRESH 64u
 #define RANKED 0x80000000u /* tokens ranked at the last refresh; newer ones are rarer than all of them */
 #define CLAMP16 65535u
@@ -87,6 +88,7 @@ typedef struct {
     size_t slot_cap, slot_used;
     Entry *entries;
     size_t entry_count, entry_room;
+    uint64_t fresh[FRESH_BITS / 64]; /* hashes filed under since the block began: a bit each, some shared */
     uint32_t spare[32];       /* freed blocks of 2^k entries: head of a list through `text` */
     Probe own;
 } Index;
@@ -384,6 +386,8 @@ static int file(Index *ix, uint32_t text, uint32_t m, const Keys *keys) {
     if (wanted > ix->slot_cap && !slots_resize(ix, wanted + wanted / 2)) return 0;
     for (size_t i = 0; i < keys->count; i++) {
         Key key = keys->items[i];
+        uint32_t bit = (key.hash >> 2) % FRESH_BITS; /* the lowest two are taken */
+        ix->fresh[bit / 64] |= 1ull << (bit % 64);
         Entry entry = {text, (uint16_t)MIN(m, CLAMP16), key.slack, key.at};
         if (!append(ix, key.hash, entry)) return 0;
     }
@@ -538,6 +542,12 @@ static int scan(const Index *ix, Probe *p, const Keys *keys, uint32_t m, uint64_
             }
         }
         if (!row) continue; /* no text is so long */
+        uint32_t bit = (key.hash >> 2) % FRESH_BITS;
+        if (from && !(ix->fresh[bit / 64] >> (bit % 64) & 1)) continue;
+        if (i + 3 < keys->count) { /* the slots are on their way to the cache; send for the lists they point to */
+            const Slot *ahead = slot_of(ix, keys->items[i + 3].hash);
+            if (ahead->hash & 1) PREFETCH(ix->entries + ahead->first + ahead->second - 1);
+        }
         const Slot *slot = slot_of(ix, key.hash);
         if (!slot->hash) continue;
         Entry alone;
@@ -721,6 +731,7 @@ int novelty_restore(Index *ix, const unsigned char *letters, const int64_t *word
 int novelty_admit(Index *ix, uint64_t from, double *scores, int64_t *texts) {
     uint32_t m, ahead;
     Probe *p = &ix->own;
+    if (from) memset(ix->fresh, 0, sizeof ix->fresh);
     for (uint64_t i = 0; i <= ix->block_count; i++) {
         if (i < ix->block_count) {
             const uint32_t *next = block_text(ix, i, &ahead);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,12 +37,12 @@ def save(path: Path, texts: Sequence[str], contents: Contents, *, tokenizer: str
     Raises:
         NoRoomError: the disk refused.
     """
-    tokens, starts, letters, word_starts = contents
+    tokens, starts, letters, word_starts = _only_used(contents)
     buffers = [None, pa.py_buffer(word_starts), pa.py_buffer(letters)]
     words = pa.Array.from_buffers(pa.large_binary(), max(0, len(word_starts) - 1), buffers)
     cut = pa.DictionaryArray.from_arrays(pa.array(tokens.astype(np.int32, copy=False)), words)
     columns = [
-        pa.array([text.encode(errors="surrogatepass") for text in texts], pa.large_binary()),
+        _binary(texts),
         pa.LargeListArray.from_arrays(pa.array(starts), cut),
     ]
     batch = pa.record_batch(columns, schema=SCHEMA)
@@ -75,7 +76,7 @@ def load(path: Path, *, tokenizer: str) -> tuple[list[str], Contents]:
     words = lists.values.dictionary
     _, word_starts, letters = words.buffers()
     return (
-        [text.decode(errors="surrogatepass") for text in batch.column("text").to_pylist()],
+        _texts(batch.column("text")),
         (
             lists.values.indices.to_numpy().astype(np.uint32, copy=False),
             lists.offsets.to_numpy(),
@@ -83,6 +84,35 @@ def load(path: Path, *, tokenizer: str) -> tuple[list[str], Contents]:
             np.frombuffer(word_starts, np.int64)[: len(words) + 1] if len(words) else np.zeros(1, np.int64),
         ),
     )
+
+
+def _only_used(contents: Contents) -> Contents:
+    """Return them without words of texts that were left out, in order of first use: the same texts make the same file."""
+    tokens, starts, letters, word_starts = contents
+    firsts = np.full(max(0, len(word_starts) - 1), -1, np.int64)
+    firsts[tokens[::-1]] = np.arange(len(tokens))[::-1]  # of several, the last assignment stays: the first use
+    used = np.flatnonzero(firsts >= 0)
+    used = used[np.argsort(firsts[used])]
+    place = np.zeros(len(firsts), np.uint32)
+    place[used] = np.arange(len(used))
+    spelled = letters.tobytes()
+    words = [spelled[word_starts[word] : word_starts[word + 1]] for word in used.tolist()]
+    ends = np.fromiter(accumulate(map(len, words), initial=0), np.int64)
+    return place[tokens], starts, np.frombuffer(b"".join(words), np.uint8), ends
+
+
+def _binary(texts: Sequence[str]) -> pa.Array:
+    try:
+        return pa.array(texts, pa.large_string()).cast(pa.large_binary())
+    except UnicodeEncodeError:  # half a character somewhere
+        return pa.array([text.encode(errors="surrogatepass") for text in texts], pa.large_binary())
+
+
+def _texts(column: pa.Array) -> list[str]:
+    try:
+        return list(column.cast(pa.large_string()).to_pylist())
+    except pa.ArrowInvalid:
+        return [text.decode(errors="surrogatepass") for text in column.to_pylist()]
 
 
 def _check(path: Path, about: dict[str, Any], *, tokenizer: str) -> None:
@@ -106,6 +136,6 @@ def _digest(batch: pa.RecordBatch) -> str:
     digest = hashlib.sha256()
     lists = batch.column("tokens")
     for array in (batch.column("text"), lists, lists.values.indices, lists.values.dictionary):
-        for buffer in array.buffers():
+        for buffer in array.buffers() if len(array) else ():
             digest.update(memoryview(buffer) if buffer is not None else b"-")
     return digest.hexdigest()
