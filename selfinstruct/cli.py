@@ -206,6 +206,23 @@ def stats(folder: Folder, *, as_json: Json = False) -> None:
 
 
 @app.command()
+def novelty(
+    folder: Folder,
+    sample: Annotated[int, typer.Option(min=1, help="Kept rows whose nearest earlier text is looked up.")] = 2000,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show how new the instructions were: F with the nearest earlier text, and the novel share over time."""
+    from selfinstruct.novelty import chart
+    from selfinstruct.novelty import novelty as look
+    from selfinstruct.runs import open_stored
+
+    with open_stored(folder) as stored:
+        told = look(stored, sample=sample)
+    typer.echo(told.model_dump_json() if as_json else chart(told))
+
+
+@app.command()
 def verify(target: Annotated[Path, typer.Argument(help="Run folder, or an export.", metavar="RUN|EXPORT")]) -> None:
     """Check every stored byte, every count and every export; say where something is wrong."""
     from selfinstruct.export import verify_export
@@ -226,23 +243,36 @@ def why(
     folder: Annotated[
         Path | None, typer.Argument(help="Run folder [default: every run below here].", metavar="RUN")
     ] = None,
+    near: Annotated[
+        int, typer.Option("--near", min=0, help="Also the nearest so many other instructions, and the mean F.")
+    ] = 0,
 ) -> None:
     """Tell what became of a row and why, with everything it descends from."""
+    from selfinstruct.novelty import nearest
     from selfinstruct.runs import lineage, open_stored
 
-    near = (path.parent for depth in ("", "*/", "*/*/") for path in Path().glob(f"{depth}run.db"))
-    folders = [folder] if folder else sorted(near)
+    below = (path.parent for depth in ("", "*/", "*/*/") for path in Path().glob(f"{depth}run.db"))
+    folders = [folder] if folder else sorted(below)
     for one in folders:
         with open_stored(one) as stored:
             found = lineage(stored, record)
-        if found:
             for line in found:
                 typer.echo(json.dumps(line, ensure_ascii=True))
+            if found and near:
+                neighbours, mean = nearest(stored, _instruction(found), near)
+                shown = [{"score": other.score, "text": other.text} for other in neighbours]
+                typer.echo(json.dumps({"nearest": shown, "mean": mean}, ensure_ascii=True))
+        if found:
             return
     msg = f"no record {printable(record, longest=40)!r} in {', '.join(map(str, folders)) or 'any run below here'}"
     raise BadInputError(
         msg, remedy="ids are shown by: selfinstruct drops RUN; selfinstruct export RUN --format parquet"
     )
+
+
+def _instruction(found: list[dict[str, Any]]) -> str:
+    """Return the instruction that a lineage is about."""
+    return next(str(line["record"][key]) for line in found for key in ("text", "instruction") if key in line["record"])
 
 
 @app.command()

@@ -140,6 +140,7 @@ def _plan(recipe: Recipe, models: dict[str, str]) -> Plan:
         language=recipe.language,
         stop_requests=recipe.stop.requests,
         stop_rows=recipe.stop.rows,
+        stop_novel=recipe.stop.novel,
     )
 
 

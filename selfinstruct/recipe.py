@@ -35,7 +35,9 @@ class StopRule(Frozen):
     requests: Annotated[int, Field(ge=1)] = 30
     """Look at so many of the latest requests, in request order ..."""
     rows: Annotated[int, Field(ge=0)] = 3
-    """... and stop when they gave fewer rows than this. 0 never stops."""
+    """... and stop when they gave fewer rows than this, 0 for never, ..."""
+    novel: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """... or when fewer than this share of their candidates passed the novelty gate. `selfinstruct novelty RUN` shows it."""
 
 
 class Recipe(Frozen):

@@ -54,7 +54,9 @@ class Plan:
     stop_requests: int
     """Look at this many of the latest requests, in request order ..."""
     stop_rows: int
-    """... and stop when they gave fewer rows than this."""
+    """... and stop when they gave fewer rows than this ..."""
+    stop_novel: float = 0.0
+    """... or when fewer than this share of their candidates passed the novelty gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ class Runner:
         self._spoilt: set[int] = set()  # requests whose own call failed
         self._filled = 0  # rows before the frontier
         self._latest: deque[int] = deque(maxlen=plan.stop_requests)  # rows of the latest requests before the frontier
+        self._news: dict[int, Counter[bool]] = {}  # request -> its candidates: novel or not
+        self._latest_news: deque[Counter[bool]] = deque(maxlen=plan.stop_requests)
         self._failures = 0
         self._ended: Ended | None = None
         self._target = 0
@@ -384,9 +388,16 @@ class Runner:
         done = WorkRow(work.id, stage.label, place.request, place.path, place.record.id, len(rows), work.attempt, error)
         self._store.append_outcome(Outcome(done, tuple(rows)), replace=place.request in self._again)
         self._watch_failures(stage, place.request, error)
-        if stage is self._root and error is not None:
-            self._spoilt.add(place.request)
+        if stage is self._root:
+            self._news[place.request] = self._told(row.rule for row in rows)
+            if error is not None:
+                self._spoilt.add(place.request)
         return tree
+
+    def _told(self, rules: Iterable[str | None]) -> Counter[bool]:
+        """Count the candidates of a request that were novel and that were not; other drops say nothing of it."""
+        near = {gate.kind for gate in self._root.gates if gate.novelty}
+        return Counter(rule is None for rule in rules if rule is None or rule in near)
 
     def _watch_failures(self, stage: AnyStage, number: int, error: str | None) -> None:
         if stage.free or number in self._again:  # stored failures that are tried again say nothing of the server now
@@ -426,13 +437,18 @@ class Runner:
             self._filled += len(paths)
             if self._frontier not in self._spoilt:  # a request that failed says nothing of the yield
                 self._latest.append(len(paths))
+                self._latest_news.append(self._news.pop(self._frontier, Counter()))
             if self._filled >= self._target:
                 self.stop(Ended("filled", closing=paths[len(paths) - 1 - (self._filled - self._target)]))
-            elif len(self._latest) == self.plan.stop_requests and sum(self._latest) < self.plan.stop_rows:
+            elif len(self._latest) == self.plan.stop_requests and self._collapsed():
                 self.stop(Ended("collapsed", closing=request_path(self._frontier)))
             elif self._frontier + 1 == self._available:
                 self.stop(Ended("exhausted", closing=request_path(self._frontier)))
             self._frontier += 1
+
+    def _collapsed(self) -> bool:
+        news: Counter[bool] = sum(self._latest_news, Counter())
+        return sum(self._latest) < self.plan.stop_rows or news[True] < self.plan.stop_novel * news.total()
 
     # -- what is stored already -----------------------------------------------------------------------------------
 
@@ -444,6 +460,7 @@ class Runner:
         self.tally.drops.update(store.drops())
         self.tally.calls, self.tally.prompt_tokens, self.tally.completion_tokens = store.usage()
         self._spoilt = {row.request for row in store.works(failed=True) if row.stage == self._root.label}
+        self._news = {number: self._told(rules) for number, rules in store.rules(self._root.label).items()}
         admitted = store.worked().get(self._root.label, 0)
         again = {n for label, parent in parents.items() if parent for n in store.pending(label, parent=parent)}
         self._again = frozenset(again)

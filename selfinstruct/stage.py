@@ -119,6 +119,9 @@ class Work:
 class Gate(Frozen):
     """Decides over one record. Its own config plus one method; counting and keeping the evidence is the runner's."""
 
+    novelty: ClassVar[bool] = False
+    """Whether it drops what is too near to what was there before: the stop rule watches such drops."""
+
     kind: str
 
     @abstractmethod

@@ -26,7 +26,7 @@ LAYERS = [
     {"recipe"},
     {"runs"},
     {"export"},
-    {"verify", "pipeline", "dataset", "dedupe", "doctor"},
+    {"verify", "pipeline", "dataset", "dedupe", "novelty", "doctor"},
     {"console"},
     {"cli"},
     {"__main__"},

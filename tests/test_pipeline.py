@@ -11,6 +11,7 @@ import pytest
 
 from selfinstruct import Fate, export, pipeline, recipe, runs
 from selfinstruct.errors import BadInputError, DamageError, Exit, NoRoomError, SelfInstructError
+from selfinstruct.novelty import chart, nearest, novelty
 from selfinstruct.pipeline import Report
 from selfinstruct.records import Dropped, DropReason, Instruction, Judgement, Response, Row
 from selfinstruct.runner import Limits
@@ -120,6 +121,45 @@ def test_collapse_is_told_with_the_hint_that_helps(tmp_path: Path) -> None:
     weak = run(tmp_path / "b", engines__writer__weak_answers=1, stop__requests=3)
     assert weak.exit_status is Exit.SHORT
     assert "judge" in weak.remedy
+
+
+def test_the_stop_rule_reads_the_share_that_is_novel(tmp_path: Path) -> None:
+    """Half the candidates repeat: rows still come, yet a rule on novelty ends the run, at the same row after an interruption."""
+    more: dict[str, Any] = {"rows": 3000, "engines__writer__near_duplicates": 0.5, "stop__requests": 12}
+    whole = run(tmp_path / "whole", stop__novel=0.6, **more)
+    assert whole.exit_status is Exit.SHORT
+    with runs.open_stored(tmp_path / "whole") as stored:
+        told = novelty(stored)
+    assert told.dropped / told.candidates > 0.3
+    cut = run(tmp_path / "cut", stop__novel=0.6, limits=Limits(tokens=30_000), **more)
+    assert cut.exit_status is Exit.BUDGET
+    again = run(tmp_path / "cut", stop__novel=0.6, **more)
+    assert again.exit_status is Exit.SHORT
+    assert digests(again) == digests(whole)
+    assert run(tmp_path / "on", stop__novel=0.05, **{**more, "rows": 60}).exit_status is Exit.DONE
+
+
+def test_novelty_of_a_run_adds_up(tmp_path: Path) -> None:
+    """Every candidate is in the histogram, dropped ones above the threshold and kept ones not; shares follow from both."""
+    report = run(tmp_path / "run", rows=120)
+    stage, drops = report.accounts.stages["bootstrap"], report.accounts.drops
+    with runs.open_stored(tmp_path / "run") as stored:
+        told = novelty(stored)
+        few = novelty(stored, sample=10)
+        text = next(body["record"]["text"] for _, body in stored.drops("rouge"))
+        near, mean = nearest(stored, text, 10)
+    assert (told.candidates, told.dropped) == (stage.accepted + drops["rouge"], drops["rouge"])
+    assert (sum(one.kept for one in told.bins), sum(one.dropped for one in told.bins)) == (
+        stage.accepted,
+        drops["rouge"],
+    )
+    assert all(not one.kept for one in told.bins if one.low > 0.7)
+    assert all(not one.dropped for one in told.bins if one.low < 0.65)
+    assert few.measured <= 10 < told.measured
+    assert all(share is None or 0 <= share <= 1 for share in told.share)
+    assert near[0].score > 0.7 >= near[-1].score
+    assert 0 < mean < 0.3
+    assert f"{told.candidates} candidates" in chart(told)
 
 
 CHANGES: dict[str, Any] = {

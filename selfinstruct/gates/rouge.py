@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Rouge(Gate):
     """Self-Instruct's novelty rule: keep only if no earlier instruction scores above 0.7."""
 
+    novelty: ClassVar[bool] = True
     kind: Literal["rouge"] = "rouge"
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.7
     """Highest F that is kept (strictly above drops)."""

@@ -143,6 +143,16 @@ class RunReader:
         with self._engine.connect() as connection:
             return {(row[0], row[1]): row[2] for row in connection.execute(query)}
 
+    def rules(self, stage: str) -> dict[int, list[str | None]]:
+        """Return for each request the rules that dropped its records of `stage`, None for one that was accepted."""
+        found: dict[int, list[str | None]] = {}
+        with self._engine.connect() as connection:
+            for request, rule in connection.execute(
+                sa.select(records.c.request, records.c.rule).where(records.c.stage == stage)
+            ):
+                found.setdefault(request, []).append(rule)
+        return found
+
     def usage(self) -> tuple[int, int, int]:
         """Return (calls, prompt tokens, completion tokens) answered so far, surplus included."""
         query = sa.select(

@@ -88,6 +88,10 @@ class NoveltyIndex:
         """Return the number of texts."""
         return len(self._texts)
 
+    def text(self, position: int) -> str:
+        """Return the text that was the `position`-th to be taken in, from 0."""
+        return self._texts[position]
+
     def add_if_novel(self, text: str) -> bool:
         """Take `text` in if no earlier one scores above the threshold; say whether it was."""
         return self.admit((text,))[0] is None
@@ -100,11 +104,14 @@ class NoveltyIndex:
         """Return the `k` texts of the highest F, whatever the threshold, the earliest first among equals."""
         return self.survey(text, k)[0]
 
-    def survey(self, text: str, k: int = 10) -> tuple[list[Neighbour], float]:
-        """Return the `k` nearest and the mean F with all texts: what Self-Instruct keeps of each row, with k = 10."""
+    def survey(self, text: str, k: int = 10, *, before: int | None = None) -> tuple[list[Neighbour], float]:
+        """Return the `k` nearest and the mean F with all texts, or with those `before` a position.
+
+        With k = 10 it is what Self-Instruct keeps of each row.
+        """
         import numpy as np  # noqa: PLC0415 - 80 ms, wanted by few
 
-        scores = self._core.scores(text)
+        scores = self._core.scores(text)[:before]
         if not len(scores):
             return [], 0.0
         k = min(k, len(scores))
