@@ -21,18 +21,15 @@
 #define SINGLE 192u       /* a token of at most so many occurrences is filed singly */
 #define PAIR 64u          /* a token of at most sqrt(PAIR * texts) occurrences is filed in pairs, above in triples */
 #define BANDS 5
+#define IMPOSSIBLE 255u    /* as a need: more than any short text has */
+#define MANY 512u          /* candidates that are looked at before more are gathered */
 #define FRESH_BITS (1u << 20)
 #define FIRST_REFRESH 64u
 #define RANKED 0x80000000u /* tokens ranked at the last refresh; newer ones are rarer than all of them */
 #define CLAMP16 65535u
 
-#if defined(__GNUC__) || defined(__clang__)
-#define PREFETCH(address) __builtin_prefetch(address)
+#define PREFETCH(address) __builtin_prefetch(address) /* gcc and clang; another compiler fails, and Python does the work */
 #define BITS(word) ((uint32_t)__builtin_popcountll(word))
-#else
-#define PREFETCH(address) ((void)0)
-static uint32_t BITS(uint64_t word) { uint32_t n = 0; for (; word; word &= word - 1) n++; return n; }
-#endif
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 typedef struct { uint32_t text; uint16_t length; uint8_t slack, at; } Entry;
@@ -57,7 +54,6 @@ typedef struct {              /* what one thread needs to ask */
     uint64_t *order;
     size_t order_room;
     Keys keys[2];
-    uint64_t scanned, compared;
 } Probe;
 
 typedef struct {
@@ -89,7 +85,7 @@ typedef struct {
     Entry *entries;
     size_t entry_count, entry_room;
     uint64_t fresh[FRESH_BITS / 64]; /* hashes filed under since the block began: a bit each, some shared */
-    uint32_t spare[32];       /* freed blocks of 2^k entries: head of a list through `text` */
+    uint32_t spare[64];       /* freed blocks, by size: heads of lists through `text` */
     Probe own;
 } Index;
 
@@ -335,15 +331,28 @@ static int slots_resize(Index *ix, size_t cap) {
     return 1;
 }
 
-static int64_t entries_new(Index *ix, uint32_t log) {
-    if (ix->spare[log] != UINT32_MAX) {
-        uint32_t at = ix->spare[log];
-        ix->spare[log] = ix->entries[at].text;
-        return at;
+/* Blocks of entries hold 2, 3, 4, 6, 8, 12, 16 ... of them. */
+static int is_block(uint32_t size) {
+    uint32_t rest = size % 3 ? size : size / 3;
+    return !(rest & (rest - 1));
+}
+
+static uint32_t next_block(uint32_t size) { return size & (size - 1) ? size / 3 * 4 : size + size / 2; }
+
+static uint32_t *spare_of(Index *ix, uint32_t size) {
+    return ix->spare + 2 * (63 - (uint32_t)__builtin_clzll(size)) + !!(size & (size - 1));
+}
+
+static int64_t entries_new(Index *ix, uint32_t size) {
+    uint32_t *spare = spare_of(ix, size);
+    size_t at = *spare;
+    if (at != UINT32_MAX) {
+        *spare = ix->entries[at].text;
+        return (int64_t)at;
     }
-    size_t at = ix->entry_count;
-    if (at + ((size_t)1 << log) >= UINT32_MAX || !GROW(ix->entries, ix->entry_room, at + ((size_t)1 << log))) return -1;
-    ix->entry_count += (size_t)1 << log;
+    at = ix->entry_count;
+    if (at + size >= UINT32_MAX || !GROW(ix->entries, ix->entry_room, at + size)) return -1;
+    ix->entry_count += size;
     return (int64_t)at;
 }
 
@@ -358,7 +367,7 @@ static int append(Index *ix, uint32_t hash, Entry entry) {
     if (!(slot->hash & 1)) {
         Entry alone;
         memcpy(&alone, &slot->first, sizeof alone);
-        int64_t at = entries_new(ix, 1);
+        int64_t at = entries_new(ix, 2);
         if (at < 0) return 0;
         ix->entries[at] = alone;
         ix->entries[at + 1] = entry;
@@ -368,13 +377,12 @@ static int append(Index *ix, uint32_t hash, Entry entry) {
         return 1;
     }
     uint32_t count = slot->second;
-    if (!(count & (count - 1))) { /* full: blocks hold a power of two */
-        uint32_t log = 63 - (uint32_t)__builtin_clzll(count);
-        int64_t at = entries_new(ix, log + 1);
+    if (is_block(count)) { /* full */
+        int64_t at = entries_new(ix, next_block(count));
         if (at < 0) return 0;
         memcpy(ix->entries + at, ix->entries + slot->first, count * sizeof(Entry));
-        ix->entries[slot->first].text = ix->spare[log];
-        ix->spare[log] = slot->first;
+        ix->entries[slot->first].text = *spare_of(ix, count);
+        *spare_of(ix, count) = slot->first;
         slot->first = (uint32_t)at;
     }
     ix->entries[slot->first + slot->second++] = entry;
@@ -382,7 +390,7 @@ static int append(Index *ix, uint32_t hash, Entry entry) {
 }
 
 static int file(Index *ix, uint32_t text, uint32_t m, const Keys *keys) {
-    size_t wanted = (ix->slot_used + keys->count) * 4 / 3 + 64;
+    size_t wanted = (ix->slot_used + keys->count) * 5 / 4 + 64;
     if (wanted > ix->slot_cap && !slots_resize(ix, wanted + wanted / 2)) return 0;
     for (size_t i = 0; i < keys->count; i++) {
         Key key = keys->items[i];
@@ -411,10 +419,16 @@ static int refresh(Index *ix) {
         ix->size[id] = count <= SINGLE ? 1 : count * count <= (uint64_t)PAIR * ix->text_count ? 2 : 3;
     }
     free(ranked);
-    size_t cap = ix->slot_used * 2 * 4 / 3 + 1024;
+    /* Room for twice as much, so that nothing has to move before the next refresh; pages not yet used cost nothing. */
+    size_t cap = ix->slot_used * 2 * 5 / 4 + 1024, entries = 2 * ix->entry_count;
     free(ix->slots);
+    free(ix->entries);
     ix->slots = NULL;
-    ix->slot_cap = ix->slot_used = ix->entry_count = 0;
+    ix->entries = NULL;
+    ix->slot_cap = ix->slot_used = ix->entry_count = ix->entry_room = 0;
+    if (!GROW(ix->entries, ix->entry_room, entries) || !GROW(ix->tokens, ix->token_room, 2 * ix->token_count) ||
+        !GROW(ix->start, ix->start_texts, 2 * ix->text_count) || !GROW(ix->signature, ix->signature_room, 2 * ix->text_count))
+        return 0;
     memset(ix->spare, 0xff, sizeof ix->spare);
     if (!slots_resize(ix, cap)) return 0;
     Keys *keys = ix->own.keys;
@@ -509,7 +523,6 @@ static void settle_found(const Index *ix, Probe *p, uint64_t mine, uint32_t m, B
     for (size_t i = 0; i < passed; i++) {
         uint32_t text = p->found[i], n = length_of(ix, text), least = need_of(ix, m, n);
         uint32_t common = lcs(p, m, ix->tokens + ix->start[text], n, least);
-        p->compared++;
         if (common < least) continue;
         double score = f_measure(common, m, n);
         if (score > best->score || (score == best->score && text < best->text)) { best->score = score; best->text = text; }
@@ -517,31 +530,65 @@ static void settle_found(const Index *ix, Probe *p, uint64_t mine, uint32_t m, B
     p->found_count = 0;
 }
 
+/* Whom a text of m tokens meets in a band, and the need with each: of a short band in `least`, IMPOSSIBLE for other lengths; of
+ * the long one in `row`, from length `low` on. 0 without memory. */
+typedef struct { uint32_t low, high; uint8_t least[WORD + 1]; } Reach;
+
+static int reach_of(const Index *ix, Probe *p, uint32_t m, const Band *band, Reach *reach) {
+    reach->low = 1;
+    reach->high = 0; /* nobody */
+    uint32_t low, high;
+    if (!partners(ix, band, m, &low, &high) || low > ix->longest) return 1;
+    reach->low = low;
+    reach->high = MIN(high, ix->longest);
+    if (band->high <= WORD) {
+        for (uint32_t n = 0; n <= WORD; n++) {
+            uint32_t least = n >= reach->low && n <= reach->high ? ix->need[m][n] : 0;
+            reach->least[n] = (uint8_t)(least ? least : IMPOSSIBLE);
+        }
+        return 1;
+    }
+    if (!GROW(p->row, p->row_room, (size_t)(reach->high - low) + 1)) return 0;
+    uint32_t least = novelty_need(ix->threshold, m, low);
+    for (uint32_t n = low; ; n++) { /* need only grows with n */
+        least = least ? need_from(ix->threshold, m, n, least) : 0;
+        p->row[n - low] = least;
+        if (n == reach->high) return 1;
+    }
+}
+
+/* Copy the texts of a list that may be near; without branches, which nobody could foretell. */
+static void pick_short(Probe *p, const Reach *reach, Key key, uint32_t m, const Entry *entry, const Entry *end) {
+    uint32_t *found = p->found, count = (uint32_t)p->found_count, slack = key.slack, at = key.at;
+    for (; entry < end; entry++) {
+        uint32_t n = entry->length, least = reach->least[n];
+        uint32_t before = MIN(at, (uint32_t)entry->at), after = MIN(m - at, n - entry->at);
+        /* the tokens before and after the rarest one have to be enough for an alignment through it */
+        uint32_t fits = (slack + least <= m) & (entry->slack + least <= n) & (before + after >= least);
+        found[count] = entry->text;
+        count += fits;
+    }
+    p->found_count = count;
+}
+
+static void pick_long(const Index *ix, Probe *p, const Reach *reach, Key key, uint32_t m, const Entry *entry, const Entry *end) {
+    for (; entry < end; entry++) {
+        uint32_t n = entry->length == CLAMP16 ? length_of(ix, entry->text) : entry->length;
+        if (n < reach->low || n > reach->high) continue;
+        uint32_t least = p->row[n - reach->low];
+        if (least && key.slack + least <= m && entry->slack + least <= n) p->found[p->found_count++] = entry->text;
+    }
+}
+
 static int scan(const Index *ix, Probe *p, const Keys *keys, uint32_t m, uint64_t mine, uint32_t from, Best *best) {
-    uint32_t band_at = UINT32_MAX, low = 0, span = 0;
-    const uint32_t *row = NULL;
+    uint32_t band_at = UINT32_MAX;
+    Reach reach = {1, 0, {0}};
     for (size_t i = 0; i < keys->count; i++) {
         Key key = keys->items[i];
-        if (key.band != band_at) { /* keys come band by band */
-            uint32_t high;
-            band_at = key.band;
-            if (!partners(ix, ix->bands + band_at, m, &low, &high)) return 0;
-            high = MIN(high, ix->longest);
-            if (high < low) { span = 0; row = NULL; continue; }
-            span = high - low;
-            if (m <= WORD && high <= WORD) row = ix->need[m] + low;
-            else {
-                if (!GROW(p->row, p->row_room, (size_t)span + 1)) return 0;
-                uint32_t least = novelty_need(ix->threshold, m, low);
-                for (uint32_t n = low; ; n++) { /* need only grows with n */
-                    least = least ? need_from(ix->threshold, m, n, least) : 0;
-                    p->row[n - low] = least;
-                    if (n == high) break;
-                }
-                row = p->row;
-            }
-        }
-        if (!row) continue; /* no text is so long */
+        const Band *band = ix->bands + key.band;
+        if (key.band != band_at && !reach_of(ix, p, m, band, &reach)) return 0; /* keys come band by band */
+        band_at = key.band;
+        if (reach.low > reach.high) continue;
         uint32_t bit = (key.hash >> 2) % FRESH_BITS;
         if (from && !(ix->fresh[bit / 64] >> (bit % 64) & 1)) continue;
         if (i + 3 < keys->count) { /* the slots are on their way to the cache; send for the lists they point to */
@@ -551,31 +598,25 @@ static int scan(const Index *ix, Probe *p, const Keys *keys, uint32_t m, uint64_
         const Slot *slot = slot_of(ix, key.hash);
         if (!slot->hash) continue;
         Entry alone;
-        const Entry *first = &alone, *entry;
+        const Entry *first = &alone, *end = first + 1;
         if (slot->hash & 1) {
             first = ix->entries + slot->first;
-            entry = first + slot->second;
-        } else {
-            memcpy(&alone, &slot->first, sizeof alone);
-            entry = first + 1;
+            end = first + slot->second;
+        } else memcpy(&alone, &slot->first, sizeof alone);
+        if (from) { /* lists are in order of admission */
+            const Entry *late = end;
+            while (late > first && late[-1].text >= from) late--;
+            first = late;
         }
-        int placed = ix->bands[band_at].high <= WORD;
-        while (entry-- > first && entry->text >= from) {
-            p->scanned++;
-            uint32_t n = entry->length == CLAMP16 ? length_of(ix, entry->text) : entry->length;
-            if (n - low > span) continue;
-            uint32_t least = row[n - low];
-            if (!least || key.slack + least > m || entry->slack + least > n) continue;
-            if (placed) {
-                uint32_t before = MIN(key.at, entry->at), after = MIN(m - key.at, n - entry->at);
-                if (before + after < least) continue; /* no alignment through this token is long enough */
-            }
-            if (!GROW(p->found, p->found_room, p->found_count + 1)) return 0;
-            PREFETCH(ix->signature + entry->text);
-            PREFETCH(ix->start + entry->text);
-            p->found[p->found_count++] = entry->text;
-            if (p->found_count == 512) settle_found(ix, p, mine, m, best);
+        size_t before = p->found_count;
+        if (!GROW(p->found, p->found_room, before + (size_t)(end - first))) return 0;
+        if (band->high <= WORD) pick_short(p, &reach, key, m, first, end);
+        else pick_long(ix, p, &reach, key, m, first, end);
+        for (size_t j = before; j < p->found_count; j++) {
+            PREFETCH(ix->signature + p->found[j]);
+            PREFETCH(ix->start + p->found[j]);
         }
+        if (p->found_count > MANY) settle_found(ix, p, mine, m, best);
     }
     return 1;
 }
@@ -637,7 +678,6 @@ Index *novelty_new(double threshold) {
 Probe *novelty_probe_new(void) { return calloc(1, sizeof(Probe)); }
 void novelty_probe_free(Probe *p) { if (p) { probe_free(p); free(p); } }
 uint64_t novelty_count(const Index *ix) { return ix->text_count; }
-void novelty_work(const Index *ix, uint64_t *scanned, uint64_t *compared) { *scanned = ix->own.scanned; *compared = ix->own.compared; }
 
 /* Take a block of texts in hand: bytes back to back, where each begins (and the last ends), and how each is cut. */
 int novelty_block(Index *ix, const unsigned char *bytes, const uint64_t *begins, const unsigned char *cut, uint64_t count) {

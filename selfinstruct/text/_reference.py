@@ -34,6 +34,7 @@ _FIRST_REFRESH = 64
 _CHARACTERS = 0x110000 - 0x800 - 0x21  # tokens with a character of their own: no surrogates, no controls
 _UNRANKED = 1 << 40  # taken off the number of a token that came after the last refresh
 _REMEMBERED = 4096  # entries per _Fitting: texts of thousands of tokens have more lengths than are worth keeping
+_REPEATS = 4  # tokens that a text has more than once, from which on its tuples are looked through for equal ones
 _FULL = 255  # of the slack in an entry, which only says "at least"
 
 
@@ -181,7 +182,7 @@ class Reference:
                     for middle in combinations(order[slack + 1 : last], size - 2):
                         places = sorted((first, *middle, order[last]))
                         keys.append((band, "".join([code[place] for place in places]), last - size + 1))
-        return keys
+        return keys if len(set(code)) > length - _REPEATS else _merged(keys)
 
     def _insert(self, text: str, code: str, keys: list[_Key]) -> None:
         self._texts.append(text)
@@ -209,6 +210,14 @@ class Reference:
             self._file(position, self._keys(code))
         while self._refresh_at <= len(self):
             self._refresh_at *= 2
+
+
+def _merged(keys: list[_Key]) -> list[_Key]:
+    """A text that says the same over and over makes the same tuples over and over: one each will do, of the least slack."""
+    least: dict[tuple[int, str], int] = {}
+    for band, key, slack in keys:
+        least[band, key] = min(slack, least.get((band, key), slack))
+    return [(*which, slack) for which, slack in least.items()]
 
 
 def bands(threshold: float) -> list[tuple[int, int, int]]:
