@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from selfinstruct.text.rouge import NoveltyIndex
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from selfinstruct.records import Instruction, SeedTask
+
+
+class Index(Protocol):
+    """What a novelty gate keeps of the pool: anything that takes texts in, in order."""
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Take all of them in."""
+
+
+AnIndex = TypeVar("AnIndex", bound=Index)
 
 
 class Pool:
@@ -22,7 +30,7 @@ class Pool:
         self.texts = [seed.instruction for seed in seeds]
         """Seeds first, then accepted instructions in admission order: what novelty is measured against."""
         self._marks = [0]
-        self._indexes: dict[tuple[float, str], NoveltyIndex] = {}
+        self._indexes: dict[Hashable, tuple[Index, int]] = {}
 
     @property
     def requests(self) -> int:
@@ -38,11 +46,17 @@ class Pool:
         """Mark the end of the request that was being admitted."""
         self._marks.append(len(self.machine))
 
-    def index(self, threshold: float, *, tokenizer: str) -> NoveltyIndex:
-        """Return the novelty index of all texts so far. One per threshold and tokenizer; it takes in what is new."""
-        index = self._indexes.setdefault((threshold, tokenizer), NoveltyIndex(threshold, tokenizer=tokenizer))
-        index.extend(self.texts[len(index) :])
-        return index
+    def index(self, key: Hashable, make: Callable[[], AnIndex]) -> AnIndex:
+        """Return the index of all texts so far that goes by `key`, made when it is first asked for.
+
+        One per key, whoever asks; it takes in what is new.
+        """
+        index, taken = self._indexes.get(key, (None, 0))
+        if index is None:
+            index = make()
+        index.extend(self.texts[taken:])
+        self._indexes[key] = (index, len(self.texts))
+        return index  # type: ignore[return-value]  # equal keys have equal makers
 
     def upto(self, requests: int) -> Sequence[Instruction]:
         """Return the instructions accepted from the first `requests` requests."""

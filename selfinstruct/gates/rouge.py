@@ -8,6 +8,7 @@ from pydantic import Field
 
 from selfinstruct.records import DropReason
 from selfinstruct.stage import Gate
+from selfinstruct.text.rouge import NoveltyIndex
 
 if TYPE_CHECKING:
     from selfinstruct.records import Instruction
@@ -26,8 +27,11 @@ class Rouge(Gate):
 
     def reason_to_drop(self, record: Instruction, work: Work) -> DropReason | None:
         """Compare with all seeds and everything accepted so far."""
-        rival = work.pool.index(self.threshold, tokenizer=self.tokenizer).rival(record.text)
+        rival = work.pool.index(self, self._index).rival(record.text)
         if rival is None:
             return None
         evidence = {"nearest": rival.text, "tokenizer": self.tokenizer}
         return DropReason(rule="rouge", figure=rival.score, threshold=self.threshold, evidence=evidence)
+
+    def _index(self) -> NoveltyIndex:
+        return NoveltyIndex(self.threshold, tokenizer=self.tokenizer)

@@ -7,38 +7,19 @@ from typing import Any
 import pytest
 
 from selfinstruct import recipe
-from selfinstruct.engines.base import CompletionRequest, Reply
 from selfinstruct.gates.heuristics import Heuristics
 from selfinstruct.gates.instance_rules import InstanceRules
 from selfinstruct.gates.rouge import Rouge
 from selfinstruct.gates.score import Score
 from selfinstruct.pool import Pool
-from selfinstruct.records import Instance, Instruction, Provenance, Row
+from selfinstruct.records import Instance, Row
 from selfinstruct.seeds import load, shipped
-from selfinstruct.stage import Gate, Work
-
-PROVENANCE = Provenance(stage="test")
-
-
-def work(outputs: list[Instance] | None = None, *, pool: Pool | None = None) -> Work:
-    record = Instruction(id="i", parent="", provenance=PROVENANCE, text="Any.")
-
-    async def nobody(engine: str, request: CompletionRequest) -> Reply:
-        msg = f"a gate asks nobody, not {engine} for {request.id}"
-        raise AssertionError(msg)
-
-    return Work(
-        id="w", stage="test", record=record, ancestors=(), below=(), failed_below=0, pool=pool or Pool(()), run_seed=1,
-        language="en", attempt=1, ask=nobody, outputs=outputs or [],
-    )  # fmt: skip
-
-
-def instruction(text: str) -> Instruction:
-    return Instruction(id="x", parent="", provenance=PROVENANCE, text=text)
+from selfinstruct.stage import Gate
+from tests.support.at_a_gate import PROVENANCE, at_a_gate, instruction
 
 
 def rule(gate: Gate, text: str) -> str | None:
-    reason = gate.reason_to_drop(instruction(text), work())
+    reason = gate.reason_to_drop(instruction(text), at_a_gate())
     return reason.rule if reason else None
 
 
@@ -81,15 +62,15 @@ def test_rouge_drops_against_seeds_and_pool() -> None:
     pool = Pool(load(shipped())[0])
     gate = Rouge(tokenizer="rouge")
     text = pool.seeds[0].instruction
-    reason = gate.reason_to_drop(instruction(text + " Please."), work(pool=pool))
+    reason = gate.reason_to_drop(instruction(text + " Please."), at_a_gate(pool=pool))
     assert reason is not None
     assert (reason.rule, reason.threshold, reason.evidence["nearest"]) == ("rouge", 0.7, text)
     assert isinstance(reason.figure, float)
     assert reason.figure > 0.7
     new = instruction("Balance eleven teapots while humming the anthem of a country that never existed.")
-    assert gate.reason_to_drop(new, work(pool=pool)) is None
+    assert gate.reason_to_drop(new, at_a_gate(pool=pool)) is None
     pool.admit(new)
-    assert gate.reason_to_drop(new, work(pool=pool)) is not None
+    assert gate.reason_to_drop(new, at_a_gate(pool=pool)) is not None
 
 
 def test_korean_near_duplicates_are_found_by_default() -> None:
@@ -97,10 +78,10 @@ def test_korean_near_duplicates_are_found_by_default() -> None:
     pool = Pool(())
     pool.admit(instruction("이 문장을 영어로 번역하세요."))
     again = instruction("이 문장을 영어로 번역해 주세요.")
-    assert Rouge(tokenizer="rouge").reason_to_drop(again, work(pool=pool)) is None
-    assert Rouge(tokenizer="unicode").reason_to_drop(again, work(pool=pool)) is not None
+    assert Rouge(tokenizer="rouge").reason_to_drop(again, at_a_gate(pool=pool)) is None
+    assert Rouge(tokenizer="unicode").reason_to_drop(again, at_a_gate(pool=pool)) is not None
     other = instruction("감자 수프를 끓이는 방법을 알려 주세요.")
-    assert Rouge(tokenizer="unicode").reason_to_drop(other, work(pool=pool)) is None
+    assert Rouge(tokenizer="unicode").reason_to_drop(other, at_a_gate(pool=pool)) is None
 
 
 def instances(*pairs: tuple[str, str]) -> list[Instance]:
@@ -128,7 +109,7 @@ def instances(*pairs: tuple[str, str]) -> list[Instance]:
 def test_instance_rules(pairs: list[tuple[str, str]], rules: list[str | None]) -> None:
     """Input = output, empty, a colon at the end, one input with two outputs (all of them go), an exact repetition."""
     made = instances(*pairs)
-    reasons = [InstanceRules().reason_to_drop(one, work(made)) for one in made]
+    reasons = [InstanceRules().reason_to_drop(one, at_a_gate(made)) for one in made]
     assert [reason.rule if reason else None for reason in reasons] == rules
 
 
@@ -137,4 +118,4 @@ def test_score(score: float | None, dropped: bool) -> None:  # noqa: FBT001 - a 
     """4.5 and more is kept; no score at all is never a pass."""
     values: dict[str, Any] = {"instruction": "i", "input": "", "output": "o", "score": score}
     row = Row(id="r", parent="", provenance=PROVENANCE, **values)
-    assert (Score().reason_to_drop(row, work()) is not None) is dropped
+    assert (Score().reason_to_drop(row, at_a_gate()) is not None) is dropped
