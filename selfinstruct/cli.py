@@ -75,17 +75,24 @@ def run(  # noqa: PLR0913 - one parameter per option
     model: Model = None,
     out: Annotated[Path | None, typer.Option("-o", help="Run folder [default: runs/RECIPE].")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn.")] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", help="Dataset or X.novelty: nothing near to its texts is kept.")
+    ] = None,
     sets: Sets = None,
+    *,
     max_time: MaxTime = None,
     max_tokens: MaxTokens = None,
-    *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, ask nothing, write nothing.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Make a dataset. The same command again goes on where it stopped."""
     from selfinstruct import recipe as recipes
 
-    flags = {"engines.writer.base_url": base_url, "engines.writer.model": model, "seed": seed, "n": n}
+    others = [str(path) for path in against] if against else None
+    flags = {
+        "engines.writer.base_url": base_url, "engines.writer.model": model, "seed": seed, "n": n,
+        "stages.bootstrap.gates.rouge.against": others,
+    }  # fmt: skip
     resolved = recipes.load(recipe, sets=sets or (), flags=flags)
     folder = out or Path("runs") / resolved.name
     if dry_run:
@@ -160,6 +167,8 @@ def _dry_run(recipe: Recipe, folder: Path) -> None:
     from selfinstruct import seeds
 
     tasks, _ = seeds.load(seeds.find(recipe.seeds))
+    for stage in recipe.stages:
+        stage.inputs(language=recipe.language)  # every file that it reads is there
     _say(f"recipe {recipe.name}: {' -> '.join(stage.label for stage in recipe.stages)}")
     _say(f"{len(tasks)} seed tasks; {recipe.n} rows wanted; folder {folder}; nothing was asked or written")
 

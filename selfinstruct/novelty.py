@@ -11,6 +11,7 @@ from selfinstruct.errors import BadInputError
 from selfinstruct.gates.rouge import Rouge
 from selfinstruct.records import Frozen
 from selfinstruct.text.rouge import NoveltyIndex
+from selfinstruct.text.tokens import caution, count_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,8 @@ class Novelty(Frozen):
     measured: int
     """Kept ones whose nearest earlier text was looked up for the histogram, evenly over the run."""
     bins: tuple[Bin, ...]
+    unseen: float
+    """Share of the letters of kept instructions that the tokenizer does not see."""
     share: tuple[float | None, ...]
     """Of the candidates that were novel, in each tenth of the requests; None where there were no candidates."""
 
@@ -69,12 +72,14 @@ def novelty(run: StoredRun, *, sample: int = 2000) -> Novelty:
             dropped.append((row.request, body["drop"]["figure"]))
     step = max(1, -(-len(kept) // sample))
     looked = [index.survey(index.text(at), 1, before=at)[0] for at in range(first, len(index), step)]
+    unseen, letters = count_unseen((index.text(at) for at in range(first, len(index))), gate.tokenizer)
     return Novelty(
         threshold=gate.threshold,
         tokenizer=gate.tokenizer,
         candidates=len(kept) + len(dropped),
         dropped=len(dropped),
         measured=len(looked),
+        unseen=unseen / letters if letters else 0.0,
         bins=_bins([near[0].score if near else 0.0 for near in looked], [figure for _, figure in dropped]),
         share=_shares(kept, [request for request, _ in dropped]),
     )
@@ -110,6 +115,7 @@ def chart(told: Novelty) -> str:
             f"F with the nearest earlier text (of {told.measured} kept, █, and all dropped, ░):",
             *rows,
             f"novel, by tenths of the run: {shares}",
+            *([told_of] if (told_of := caution(round(told.unseen * 1000), 1000)) else []),
         ]
     )
 

@@ -101,6 +101,9 @@ async def run(
     """
     target = recipe.n if target is None else target
     tasks, seeds_digest = seeds.load(seeds.find(recipe.seeds))
+    for told in dict.fromkeys(gate.caution(tasks) for stage in recipe.stages for gate in stage.gates):
+        if told:
+            log.warning(told)
     store = open_run(folder)
     try:
         async with AsyncExitStack() as stack:

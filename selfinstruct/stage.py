@@ -25,6 +25,7 @@ from selfinstruct.records import (
     Record,
     Request,
     Row,
+    SeedTask,
     content_id,
 )
 
@@ -128,6 +129,14 @@ class Gate(Frozen):
     def reason_to_drop(self, record: Any, work: Work) -> DropReason | None:  # noqa: ANN401 - a gate names its record
         """Return why `record` must go, or None. `work` has its siblings, ancestors and the pool."""
 
+    def inputs(self) -> dict[str, str]:
+        """Return the digests of the files it reads, by name: a run whose files have changed is refused."""
+        return {}
+
+    def caution(self, seeds: Sequence[SeedTask]) -> str:  # noqa: ARG002 - for those who have something to say
+        """Return what a user should be told before a run from these seeds; nothing as a rule."""
+        return ""
+
 
 class Stage(Frozen, Generic[In, Out]):
     """Makes records of one kind from records of another. Its own config plus one method."""
@@ -205,11 +214,12 @@ class Stage(Frozen, Generic[In, Out]):
         return () if self.free else (self.engine,)
 
     def inputs(self, *, language: str) -> dict[str, str]:
-        """Return what it reads beside its config, by name: digests of its prompt and demonstration files."""
+        """Return what it reads beside its config, by name: digests of its prompt, demonstration and gate files."""
         texts = {f"prompt {name}": prompts.source(name, language=language) for name in self.prompt_files()}
         shown = {name: prompts.demonstrations(name, language=language) for name in self.demonstration_files()}
         digests = {name: content_id(text) for name, text in texts.items()}
-        return digests | {f"demonstrations {name}": content_id(json.dumps(rows)) for name, rows in shown.items()}
+        digests |= {f"demonstrations {name}": content_id(json.dumps(rows)) for name, rows in shown.items()}
+        return digests | {name: digest for gate in self.gates for name, digest in gate.inputs().items()}
 
     def fingerprint(self, *, models: Mapping[str, str], language: str) -> str:
         """Return what its ids depend on: config, gates, prompts, demonstrations, models."""

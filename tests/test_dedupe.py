@@ -555,3 +555,12 @@ def test_real_rows(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8")) == rows
     assert all(one["drop"]["figure"] > 0.7 and one["drop"]["nearest"] for one in dropped(tmp_path / "out.json"))
     assert dedupe([source], tmp_path / "none.csv", against=[tmp_path / "out.json"])["kept"] == 0
+
+
+def test_letters_that_the_tokenizer_does_not_see_are_told(tmp_path: Path) -> None:
+    """Korean under the published tokenizer: a warning with the share. Under the default one, and for English: none."""
+    korean = lines(tmp_path / "ko.jsonl", [{"instruction": "주어진 문장을 영어로 번역하세요."}])
+    english = lines(tmp_path / "en.jsonl", [{"instruction": "Translate the sentence."}])
+    assert "does not see 100%" in command(korean, "--tokenizer", "rouge", "-o", tmp_path / "a.jsonl").stderr
+    assert "does not see" not in command(korean, "-o", tmp_path / "b.jsonl").stderr
+    assert "does not see" not in command(english, "--tokenizer", "rouge", "-o", tmp_path / "c.jsonl").stderr

@@ -162,6 +162,22 @@ def test_novelty_of_a_run_adds_up(tmp_path: Path) -> None:
     assert f"{told.candidates} candidates" in chart(told)
 
 
+def test_a_release_belongs_to_the_configuration(tmp_path: Path) -> None:
+    """A run `against` a file: changed bytes are refused and named; looking at the run needs none of its inputs."""
+    path = tmp_path / "release.jsonl"
+    against: dict[str, Any] = {"stages__bootstrap__gates__rouge__against": [str(path)]}
+    with pytest.raises(BadInputError, match=r"release\.jsonl"):
+        run(tmp_path / "run", rows=20, **against)
+    path.write_text('{"instruction": "Name three rivers of the north and say where they end."}\n')
+    assert run(tmp_path / "run", rows=20, **against).exit_status is Exit.DONE
+    path.write_text('{"instruction": "Name four rivers of the north and say where they end."}\n')
+    with pytest.raises(BadInputError, match=r"against .*release\.jsonl"):
+        run(tmp_path / "run", rows=30, **against)
+    path.unlink()
+    with runs.open_stored(tmp_path / "run") as stored:
+        assert stored.accounts().ledger.accepted == 20
+
+
 CHANGES: dict[str, Any] = {
     "seed": 7,
     "language": "en2",

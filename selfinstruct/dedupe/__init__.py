@@ -65,6 +65,8 @@ def dedupe(
             _logger.warning("going on after %s rows that an earlier command decided", f"{resumed_at:,}")
         pool, sight = Pool(threshold, tokenizer=tokenizer), Sight(tokenizer)
         tally = decide(job, pool, journal, sight=sight, watch=watch)
+        if sight.caution:
+            _logger.warning(sight.caution)
         against_texts = len(pool) - tally.kept
         if save_index is not None:
             pool.save(save_index)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from selfinstruct.dedupe.job import SAVED, Placed
+from selfinstruct.dedupe.job import Placed
 from selfinstruct.dedupe.journal import Decision, Journal
 from selfinstruct.dedupe.watch import Progress
 from selfinstruct.errors import BadInputError
 from selfinstruct.tables import kind_of, read_rows
 from selfinstruct.text.reply import harmless
+from selfinstruct.text.rouge import SAVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from selfinstruct import __version__
 from selfinstruct.errors import BadInputError
 from selfinstruct.tables import Row, check_writable, data_files, place, read_rows
+from selfinstruct.text.rouge import SAVED
 from selfinstruct.text.tokens import TOKENIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-SAVED = ".novelty"
-"""Suffix of a saved novelty index."""
 
 
 class Placed(NamedTuple):

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from selfinstruct.text.rouge import NoveltyIndex
-from selfinstruct.text.tokens import TOKENIZERS
+from selfinstruct.text.tokens import TOKENIZERS, caution, count_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,14 +70,22 @@ class Pool:
 
 
 class Sight:
-    """Counts what the tokenizer does not see of the texts. A warning about letters it skips belongs here."""
+    """Counts what the tokenizer does not see of the texts."""
 
     def __init__(self, tokenizer: str) -> None:
         """Take the name of the tokenizer."""
-        self._tokenize = TOKENIZERS[tokenizer]
+        self._tokenizer, self._unseen, self._letters = tokenizer, 0, 0
         self.without_tokens = 0
         """Texts that score 0 with everything, and so are always kept."""
 
+    @property
+    def caution(self) -> str:
+        """What has to be told of it, if anything."""
+        return caution(self._unseen, self._letters)
+
     def see(self, texts: Sequence[str]) -> None:
         """Count a batch of texts."""
-        self.without_tokens += sum(not _TOKEN.search(text) and not self._tokenize(text) for text in texts)
+        cut = TOKENIZERS[self._tokenizer]
+        self.without_tokens += sum(not _TOKEN.search(text) and not cut(text) for text in texts)
+        unseen, letters = count_unseen(texts, self._tokenizer)
+        self._unseen, self._letters = self._unseen + unseen, self._letters + letters

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from selfinstruct.files import sha256
 from selfinstruct.records import DropReason
 from selfinstruct.stage import Gate
-from selfinstruct.text.rouge import NoveltyIndex
+from selfinstruct.tables import data_files, read_table
+from selfinstruct.text.reply import harmless
+from selfinstruct.text.rouge import SAVED, NoveltyIndex
+from selfinstruct.text.tokens import caution, count_unseen
 
 if TYPE_CHECKING:
-    from selfinstruct.records import Instruction
+    from collections.abc import Sequence
+
+    from selfinstruct.records import Instruction, SeedTask
     from selfinstruct.stage import Work
 
 
@@ -25,13 +32,41 @@ class Rouge(Gate):
     tokenizer: Literal["rouge", "unicode"] = "unicode"
     """rouge: rouge_score's own, a-z and 0-9 only. unicode: the same on ASCII text, sensible in every script."""
 
+    against: tuple[Path, ...] = ()
+    """Saved novelty indexes (`dedupe --save-index`) and datasets of other runs or releases: their texts count as earlier."""
+    against_field: str = "instruction"
+    """Column of the datasets that is compared."""
+
+    def inputs(self) -> dict[str, str]:
+        """Return the digests of the files of `against`.
+
+        Raises:
+            BadInputError: one is missing, or of no known kind.
+        """
+        return {f"against {file}": sha256(file) for path in self.against for file in _files(path)}
+
     def reason_to_drop(self, record: Instruction, work: Work) -> DropReason | None:
-        """Compare with all seeds and everything accepted so far."""
+        """Compare with `against`, all seeds and everything accepted so far."""
         rival = work.pool.index(self, self._index).rival(record.text)
         if rival is None:
             return None
         evidence = {"nearest": rival.text, "tokenizer": self.tokenizer}
         return DropReason(rule="rouge", figure=rival.score, threshold=self.threshold, evidence=evidence)
 
+    def caution(self, seeds: Sequence[SeedTask]) -> str:
+        """Say when a fair share of the seeds is invisible to the tokenizer."""
+        return caution(*count_unseen([seed.instruction for seed in seeds], self.tokenizer))
+
     def _index(self) -> NoveltyIndex:
-        return NoveltyIndex(self.threshold, tokenizer=self.tokenizer)
+        index = NoveltyIndex(self.threshold, tokenizer=self.tokenizer)
+        for path in self.against:
+            if path.suffix == SAVED:
+                index.extend_saved(path)
+            else:
+                rows = (row for file in _files(path) for _, row in read_table(file, needed=(self.against_field,)))
+                index.extend([harmless(str(row[self.against_field])) for row in rows])
+        return index
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.suffix == SAVED and path.is_file() else data_files(path)

@@ -54,7 +54,10 @@ def data_files(path: Path) -> list[Path]:
         found = sorted(file for pattern in ("*", "*/*") for file in path.glob(pattern) if _is_data(file, path))
         if not found:
             msg = f"{path}: no data in this folder"
-            raise BadInputError(msg, remedy=f"it should hold {', '.join(SUFFIXES)} files, here or one level down")
+            raise BadInputError(
+                msg,
+                remedy=f"it should hold {', '.join(SUFFIXES)} files, here or one level down (of a run: RUN/exports/alpaca)",
+            )
         return found
     if path.suffix.lower() not in SUFFIXES:
         msg = f"{path}: {path.suffix or 'no suffix'} is not a kind of dataset"

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     words back to back (uint8, UTF-8), where each word begins (int64, one more than words)."""
 
 
+SAVED = ".novelty"
+"""Suffix of a saved index."""
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbour:
     """A pooled text, its ROUGE-L F (0 to 1) with the text asked about, and its position in the pool."""

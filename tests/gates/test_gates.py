@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from selfinstruct import recipe
+from selfinstruct.errors import BadInputError
 from selfinstruct.gates.heuristics import Heuristics
 from selfinstruct.gates.instance_rules import InstanceRules
 from selfinstruct.gates.rouge import Rouge
 from selfinstruct.gates.score import Score
 from selfinstruct.pool import Pool
-from selfinstruct.records import Instance, Row
+from selfinstruct.records import Instance, Row, SeedTask
 from selfinstruct.seeds import load, shipped
 from selfinstruct.stage import Gate
+from selfinstruct.text.rouge import NoveltyIndex
 from tests.support.at_a_gate import PROVENANCE, at_a_gate, instruction
 
 
@@ -119,3 +123,42 @@ def test_score(score: float | None, dropped: bool) -> None:  # noqa: FBT001 - a 
     values: dict[str, Any] = {"instruction": "i", "input": "", "output": "o", "score": score}
     row = Row(id="r", parent="", provenance=PROVENANCE, **values)
     assert (Score().reason_to_drop(row, at_a_gate()) is not None) is dropped
+
+
+@pytest.mark.parametrize("kind", ["release.novelty", "release.jsonl", "folder"])
+def test_against_other_releases(tmp_path: Path, kind: str) -> None:
+    """A saved index, a dataset, a folder of them: near to any of their texts goes, with that text as evidence, seeds as ever."""
+    texts = ["Name three rivers of the north and say where they end.", "Fold a paper crane and number the steps."]
+    index = NoveltyIndex(tokenizer="unicode")
+    index.extend(texts)
+    index.save(tmp_path / "release.novelty")
+    (tmp_path / "folder").mkdir()
+    for file in ("release.jsonl", "folder/train.jsonl"):
+        (tmp_path / file).write_text("".join(json.dumps({"instruction": text}) + "\n" for text in texts))
+    gate = Rouge(against=(tmp_path / kind, tmp_path / "release.jsonl"))
+    pool = Pool(load(shipped())[0])
+    pool.admit(instruction("Write a letter to the last lighthouse keeper."))
+    for text, nearest in (
+        ("Name three rivers of the south and say where they end.", texts[0]),
+        ("Fold one paper crane and number the steps.", texts[1]),
+        ("Write a letter to the first lighthouse keeper.", "Write a letter to the last lighthouse keeper."),
+        (pool.seeds[5].instruction, pool.seeds[5].instruction),
+    ):
+        reason = gate.reason_to_drop(instruction(text), at_a_gate(pool=pool))
+        assert reason is not None
+        assert reason.evidence["nearest"] == nearest
+    assert gate.reason_to_drop(instruction("Weigh a cloud with a kitchen scale."), at_a_gate(pool=pool)) is None
+    assert len(gate.inputs()) == (1 if kind == "release.jsonl" else 2)
+    with pytest.raises(BadInputError, match=r"none\.jsonl"):
+        Rouge(against=(tmp_path / "none.jsonl",)).inputs()
+
+
+def test_the_published_tokenizer_says_what_it_does_not_see() -> None:
+    """Korean seeds under the paper presets: told before the run. English ones, or the default tokenizer: nothing."""
+    korean = [
+        SeedTask(id=str(n), name="", instruction=text, instances=(), is_classification=False)
+        for n, text in enumerate(["주어진 문장을 영어로 번역하세요.", "Python으로 합을 구하세요."])
+    ]
+    assert "does not see" in Rouge(tokenizer="rouge").caution(korean)
+    assert not Rouge().caution(korean)
+    assert not Rouge(tokenizer="rouge").caution(load(shipped())[0])
