@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 
 def command(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -50,6 +51,34 @@ def test_verify_drops_why_and_export(demo: Path, tmp_path: Path) -> None:
     assert command("export", demo, "--format", "messages", "-o", out).stdout.strip() == str(out)
     assert len(out.read_text(encoding="utf-8").splitlines()) == 40
     assert command("verify", out).returncode == 0
+
+
+def test_novelty_tells_how_new_a_run_was(demo: Path) -> None:
+    """Every candidate stands in it once, and what was dropped lies above the threshold."""
+    told = json.loads(command("novelty", demo, "--json").stdout)
+    stats = json.loads(command("stats", demo, "--json").stdout.splitlines()[-1])
+    assert told["dropped"] == stats["drops"]["rouge"]
+    assert sum(one["dropped"] for one in told["bins"]) == told["dropped"] > 0
+    assert sum(one["kept"] for one in told["bins"]) == told["measured"] == told["candidates"] - told["dropped"]
+    assert not any(one["dropped"] for one in told["bins"] if one["low"] + 0.05 <= told["threshold"])
+    assert not any(one["kept"] for one in told["bins"] if one["low"] > told["threshold"])
+    assert len(told["share"]) == 10
+    shown = command("novelty", demo).stdout
+    assert f"{told['candidates']} candidates, {told['dropped']} dropped" in shown
+    assert command("novelty", demo, "--sample", 3, "--json").returncode == 0
+
+
+def test_why_tells_the_nearest_of_a_kept_row(demo: Path, tmp_path: Path) -> None:
+    """What a drop carries as evidence, a kept row tells when asked: nearest first, none above the threshold."""
+    rows = tmp_path / "rows.parquet"
+    command("export", demo, "--format", "parquet", "-o", rows)
+    row = parquet.read_table(rows).to_pylist()[0]
+    lines = [json.loads(line) for line in command("why", row["id"], demo, "--near", 3).stdout.splitlines()]
+    scores = [one["score"] for one in lines[-1]["nearest"]]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] <= 0.7
+    assert 0 < lines[-1]["mean"] < scores[0]
 
 
 BAD = {

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     _Key = tuple[int, str, int]
 
 TRIPLES, PAIRS = 32, 64  # the longest texts filed by triples and by pairs: longer ones have too many
-SINGLE = 32  # a token of at most so many occurrences is filed singly, as one is ...
+SINGLE = 64  # a token of at most so many occurrences is filed singly, as one is ...
 PAIR = 16  # ... of at most sqrt(PAIR * texts) in pairs, and a commoner one in triples
-_FIRST_REFRESH = 64
+_FIRST_REFRESH, _GROWTH = 64, 4  # texts at the first refresh, and how much the pool grows to the next
 _CHARACTERS = 0x110000 - 0x800 - 0x21  # tokens with a character of their own: no surrogates, no controls
 _UNRANKED = 1 << 40  # taken off the number of a token that came after the last refresh
 _REMEMBERED = 4096  # entries per _Fitting: texts of thousands of tokens have more lengths than are worth keeping
@@ -199,7 +199,7 @@ class Reference:
             self._postings[band].setdefault(key, []).append(entry | min(slack, _FULL))
 
     def _refresh(self) -> None:
-        """Rank tokens by how rare they are now and file everything anew: each time the pool has doubled."""
+        """Rank tokens by how rare they are now and file everything anew: each time the pool has grown fourfold."""
         counts = Counter(chain.from_iterable(self._codes))
         common = (PAIR * len(self)) ** 0.5
         for rank, (token, count) in enumerate(sorted(counts.items(), key=lambda one: (one[1], one[0]))):
@@ -209,7 +209,7 @@ class Reference:
         for position, code in enumerate(self._codes):
             self._file(position, self._keys(code))
         while self._refresh_at <= len(self):
-            self._refresh_at *= 2
+            self._refresh_at *= _GROWTH
 
 
 def _merged(keys: list[_Key]) -> list[_Key]:
