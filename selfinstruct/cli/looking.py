@@ -1,0 +1,160 @@
+"""Commands that look at a run, or write files of it: stats, novelty, verify, why, drops, export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from selfinstruct.cli._shared import (
+    Folder,
+    Json,
+    app,
+    say,
+)
+from selfinstruct.errors import BadInputError, Exit, SelfInstructError
+from selfinstruct.text.show import printable
+
+
+@app.command()
+def stats(folder: Folder, *, as_json: Json = False) -> None:
+    """Show the funnel: what was made, kept, dropped, failed, and is open, per stage."""
+    from rich.console import Console
+
+    from selfinstruct.console import funnel
+    from selfinstruct.runs import open_stored
+
+    with open_stored(folder) as stored:
+        counted = stored.accounts()
+        facts = {"recipe": stored.recipe.name, "target": stored.target, "ended": stored.ended}
+    if as_json:
+        typer.echo(json.dumps({**facts, **counted.model_dump(mode="json")}))
+    else:
+        Console().print(funnel(counted))
+        typer.echo(
+            f"{counted.ledger.accepted} of {facts['target']} rows; {counted.calls['total']} calls; {facts['ended'] or 'open'}"
+        )
+    if list(counted.problems()):
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def novelty(
+    folder: Folder,
+    sample: Annotated[int, typer.Option(min=1, help="Kept rows whose nearest earlier text is looked up.")] = 2000,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show how new the instructions were: F with the nearest earlier text, and the novel share over time."""
+    from selfinstruct.novelty import chart
+    from selfinstruct.novelty import novelty as look
+    from selfinstruct.runs import open_stored
+
+    with open_stored(folder) as stored:
+        told = look(stored, sample=sample)
+    typer.echo(told.model_dump_json() if as_json else chart(told))
+
+
+@app.command()
+def verify(target: Annotated[Path, typer.Argument(help="Run folder, or an export.", metavar="RUN|EXPORT")]) -> None:
+    """Check every stored byte, every count and every export; say where something is wrong."""
+    from selfinstruct.export import verify_export
+    from selfinstruct.verify import verify as check
+
+    problems = list(check(target) if (target / "run.db").is_file() else verify_export(target))
+    for problem in problems:
+        typer.echo(printable(problem, longest=500))
+    if problems:
+        msg = f"{target}: {len(problems)} problem{'s' * (len(problems) > 1)}"
+        raise SelfInstructError(msg, remedy="restore it from a copy, or run again into another folder")
+    say(f"{target}: sound")
+
+
+@app.command()
+def why(
+    record: Annotated[str, typer.Argument(help="Id of a row or record, or its beginning.", metavar="ID")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="Run folder [default: every run below here].", metavar="RUN")
+    ] = None,
+    near: Annotated[
+        int, typer.Option("--near", min=0, help="Also the nearest so many other instructions, and the mean F.")
+    ] = 0,
+) -> None:
+    """Tell what became of a row and why, with everything it descends from."""
+    from selfinstruct.novelty import nearest
+    from selfinstruct.runs import lineage, open_stored
+
+    below = (path.parent for depth in ("", "*/", "*/*/") for path in Path().glob(f"{depth}run.db"))
+    folders = [folder] if folder else sorted(below)
+    for one in folders:
+        with open_stored(one) as stored:
+            found = lineage(stored, record)
+            for line in found:
+                typer.echo(json.dumps(line, ensure_ascii=True))
+            if found and near:
+                neighbours, mean = nearest(stored, _instruction(found), near)
+                shown = [{"score": other.score, "text": other.text} for other in neighbours]
+                typer.echo(json.dumps({"nearest": shown, "mean": mean}, ensure_ascii=True))
+        if found:
+            return
+    msg = f"no record {printable(record, longest=40)!r} in {', '.join(map(str, folders)) or 'any run below here'}"
+    raise BadInputError(
+        msg, remedy="ids are shown by: selfinstruct drops RUN; selfinstruct export RUN --format parquet"
+    )
+
+
+def _instruction(found: list[dict[str, Any]]) -> str:
+    """Return the instruction that a lineage is about."""
+    return next(str(line["record"][key]) for line in found for key in ("text", "instruction") if key in line["record"])
+
+
+@app.command()
+def drops(
+    folder: Folder,
+    by: Annotated[str | None, typer.Option("--by", help="Only this rule.")] = None,
+    limit: Annotated[int, typer.Option("-n", min=1, help="Rows shown.")] = 20,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List dropped rows with rule, figure, threshold and evidence."""
+    import itertools
+
+    from selfinstruct.runs import open_stored
+
+    with open_stored(folder) as stored:
+        counted = stored.accounts()
+        if by is not None and by not in counted.drops:
+            msg = f"nothing was dropped by {by!r}"
+            raise BadInputError(msg, remedy=f"rules that dropped: {', '.join(counted.drops) or 'none'}")
+        for row, body in itertools.islice(stored.drops(by), limit):
+            fact = {"id": row.id, "stage": row.stage, **body["drop"], "record": body["record"]}
+            typer.echo(json.dumps(fact, ensure_ascii=True) if as_json else _drop_line(fact))
+    say(f"{sum(counted.drops.values())} dropped: " + ", ".join(f"{rule} {n}" for rule, n in counted.drops.items()))
+
+
+def _drop_line(fact: dict[str, Any]) -> str:
+    record = fact["record"]
+    text = record.get("text") or record.get("output") or ""
+    against = "" if fact["threshold"] is None else f" against {fact['threshold']}"
+    figure = "" if fact["figure"] is None else f" {printable(fact['figure'], longest=30)}{against}"
+    nearest = fact["evidence"].get("nearest") or fact["evidence"].get("rationale") or ""
+    because = f"  <- {printable(nearest, longest=80)}" if nearest else ""
+    return f"{fact['id']}  {fact['stage']}/{fact['rule']}{figure}  {printable(text, longest=100)}{because}"
+
+
+@app.command()
+def export(
+    folder: Folder,
+    form: Annotated[str, typer.Option("--format", help="See `selfinstruct export --help`.", metavar="FORMAT")],
+    out: Annotated[Path, typer.Option("-o", help="File (with a suffix) or folder (with train/ fragments).")],
+) -> None:
+    """Write the rows for a trainer: alpaca, messages, prompt-completion, dpo, dpo-text, parquet."""
+    from selfinstruct.export import export as write
+    from selfinstruct.runs import open_stored
+
+    with open_stored(folder) as stored:
+        manifest = write(stored, form, out)
+    typer.echo(out)
+    say(f"{manifest.rows} rows; sha256 {next(iter(manifest.files.values()))}")

@@ -1,0 +1,115 @@
+"""Commands that make rows: demo, run, resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfinstruct.cli._shared import (
+    Folder,
+    MaxTime,
+    MaxTokens,
+    Model,
+    Quiet,
+    Sets,
+    Url,
+    app,
+    carry_out,
+    say,
+)
+
+if TYPE_CHECKING:
+    from selfinstruct.recipe import Recipe
+
+
+@app.command()
+def demo(
+    n: Annotated[int, typer.Option("-n", min=1, help="Rows wanted.")] = 100,
+    out: Annotated[Path, typer.Option("-o", help="Run folder.")] = Path("demo"),
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Run the whole pipeline on the scripted engine: no network, no key, no GPU, under 30 s."""
+    from selfinstruct import recipe as recipes
+
+    recipe = recipes.load("demo", environment={})
+    report = carry_out(recipe, out, n=n, quiet=quiet)
+    say("", quiet=quiet)
+    say("Now with a model of yours (vLLM serving on this machine):", quiet=quiet)
+    say("  selfinstruct run -n 1000 --base-url http://127.0.0.1:8000/v1 -o runs/first", quiet=quiet)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def run(  # noqa: PLR0913 - one parameter per option
+    recipe: Annotated[str, typer.Argument(help="Shipped recipe or YAML file.")] = "chat",
+    n: Annotated[int | None, typer.Option("-n", min=1, help="Rows wanted, after every gate.")] = None,
+    base_url: Url = None,
+    model: Model = None,
+    out: Annotated[Path | None, typer.Option("-o", help="Run folder [default: runs/RECIPE].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn.")] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", help="Dataset or X.novelty: nothing near to its texts is kept.")
+    ] = None,
+    sets: Sets = None,
+    *,
+    max_time: MaxTime = None,
+    max_tokens: MaxTokens = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, ask nothing, write nothing.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a dataset. The same command again goes on where it stopped."""
+    from selfinstruct import recipe as recipes
+
+    others = [str(path) for path in against] if against else None
+    flags = {
+        "engines.writer.base_url": base_url, "engines.writer.model": model, "seed": seed, "n": n,
+        "stages.bootstrap.gates.rouge.against": others,
+    }  # fmt: skip
+    resolved = recipes.load(recipe, sets=sets or (), flags=flags)
+    folder = out or Path("runs") / resolved.name
+    if dry_run:
+        _drycarry_out(resolved, folder)
+        return
+    report = carry_out(resolved, folder, n=resolved.n, max_time=max_time, max_tokens=max_tokens, quiet=quiet)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def resume(
+    folder: Folder,
+    n: Annotated[int | None, typer.Option("-n", min=1, help="Rows wanted now [default: as before].")] = None,
+    base_url: Url = None,
+    max_time: MaxTime = None,
+    max_tokens: MaxTokens = None,
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a run where it stopped: nothing answered is asked again; failed records are tried again."""
+    from selfinstruct import recipe as recipes
+    from selfinstruct.runs import open_stored
+
+    with open_stored(folder) as stored:
+        data, target = stored.recipe.model_dump(mode="json"), stored.target
+    if base_url is not None:
+        writer = dict(data["engines"]["writer"])
+        for engine in data["engines"].values():
+            if engine == writer:  # every name that the writer answers for moves with it
+                engine["base_url"] = base_url
+    report = carry_out(
+        recipes.build(data, source=str(folder)), folder, n=n or target,
+        max_time=max_time, max_tokens=max_tokens, quiet=quiet,
+    )  # fmt: skip
+    raise typer.Exit(report.exit_status)
+
+
+def _drycarry_out(recipe: Recipe, folder: Path) -> None:
+    from selfinstruct import seeds
+
+    tasks, _ = seeds.load(seeds.find(recipe.seeds))
+    for stage in recipe.stages:
+        stage.inputs(language=recipe.language)  # every file that it reads is there
+    say(f"recipe {recipe.name}: {' -> '.join(stage.label for stage in recipe.stages)}")
+    say(f"{len(tasks)} seed tasks; {recipe.n} rows wanted; folder {folder}; nothing was asked or written")
