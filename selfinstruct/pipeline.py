@@ -34,7 +34,7 @@ from selfinstruct.store import open_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from selfinstruct.engines.base import Engine
+    from selfinstruct.engines.base import Engine, ServerState
     from selfinstruct.recipe import Recipe
     from selfinstruct.store import RunStore
 
@@ -59,6 +59,14 @@ class Progress:
     models: tuple[str, ...]
     before: Counter[tuple[str, str]]
     """The fates that an earlier invocation had left: they do not count for the rate."""
+    in_flight: int = 0
+    """Calls at the engines now ..."""
+    waiting: int = 0
+    """... calls that wait here for a slot ..."""
+    slots: int = 0
+    """... and how many may be at the engines at once, just now."""
+    servers: tuple[ServerState, ...] = ()
+    """What the servers tell of themselves."""
 
     @property
     def rows(self) -> int:

@@ -128,6 +128,27 @@ class Reply(Frozen):
     scripted: bool = False
 
 
+class ServerState(Frozen):
+    """One server as last seen: our calls there, and what its own metrics say (None where it tells nothing)."""
+
+    url: str
+    healthy: bool = True
+    in_flight: int = 0
+    """Our calls that it has not answered yet."""
+    running: int | None = None
+    """Sequences that it is generating, everybody's."""
+    waiting: int | None = None
+    """Sequences that it has queued."""
+    kv_cache: float | None = None
+    """Share of its KV cache in use, 0 to 1."""
+    prefix_queries: int | None = None
+    """Prompt tokens looked up in its prefix cache since this engine was opened ..."""
+    prefix_hits: int | None = None
+    """... and found there."""
+    preemptions: int | None = None
+    """Sequences it had to put back for want of memory, since this engine was opened."""
+
+
 class Engine(Frozen):
     """Its own configuration plus `complete`. Used as an async context manager; one event loop, many calls at once."""
 
@@ -150,6 +171,10 @@ class Engine(Frozen):
             UnreachableError: the server is gone for longer than patience allows: the run stops, resumable.
             BadInputError: the key or the model is refused: the run stops.
         """
+
+    def servers(self) -> tuple[ServerState, ...]:
+        """Return what is known of the servers behind it; nothing for an engine without any."""
+        return ()
 
     async def __aenter__(self) -> Self:
         """Open what the engine needs (a connection pool, the model's name)."""
