@@ -134,7 +134,9 @@ class ServerState(Frozen):
     url: str
     healthy: bool = True
     in_flight: int = 0
-    """Our calls that it has not answered yet."""
+    """Our answers that it has not given yet: a call for four counts four."""
+    refused: int = 0
+    """Our calls that it turned away for want of room (429, 503), since this engine was opened."""
     running: int | None = None
     """Sequences that it is generating, everybody's."""
     waiting: int | None = None

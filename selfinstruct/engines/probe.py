@@ -40,7 +40,9 @@ async def probe(engine: HttpEngine) -> list[Finding]:
     engine = engine.model_copy(update={"attempts": 2, "patience": min(engine.patience, PATIENCE_SECONDS)})
     _, version = await engine.get("/../version")
     number = version.get("version", "unknown") if isinstance(version, dict) else "unknown"
-    found = [Finding(good=True, text=f"server at {engine.base_url}, version {number}, model {engine.model_name}")]
+    found = [
+        Finding(good=True, text=f"server at {', '.join(engine.urls)}, version {number}, model {engine.model_name}")
+    ]
     found.append(await _context(engine))
     found.append(await _timed(engine))
     found.append(await _completions(engine))

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import ValidationError
 
-from selfinstruct.engines import http
+from selfinstruct.engines import _server, http
 from selfinstruct.engines.base import Choice, CompletionRequest, FinishReason, JsonSchema, Regex, Sampling, user
 from selfinstruct.engines.http import HttpEngine
 from selfinstruct.errors import BadInputError, CallError, SelfInstructError, UnreachableError
@@ -300,7 +300,7 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 async def test_bodies_are_capped_unpacked(monkeypatch: pytest.MonkeyPatch, *, packed: bool) -> None:
     """An answer over the limit is the record's failure; a packed one cannot grow past it."""
-    monkeypatch.setattr(http, "BODY_LIMIT", 100_000)
+    monkeypatch.setattr(_server, "BODY_LIMIT", 100_000)
     body = b"[" + b" " * 1_000_000 + b"]"
 
     def answer(_body: dict[str, Any]) -> web.Response:
@@ -314,7 +314,7 @@ async def test_bodies_are_capped_unpacked(monkeypatch: pytest.MonkeyPatch, *, pa
 
 async def test_connection_that_nobody_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that drops packets is a server that is away, not a record that is bad."""
-    monkeypatch.setattr(http, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(_server, "CONNECT_SECONDS", 0.1)
     async with FakeServer() as server:
         port = int(server.base_url.rpartition(":")[2].partition("/")[0])
         engine = await HttpEngine(base_url=server.base_url, patience=0.2).__aenter__()
@@ -370,9 +370,9 @@ def test_retry_after_is_read(
     monkeypatch: pytest.MonkeyPatch, after: str, date: str | None, seconds: float | None
 ) -> None:
     """Seconds or a date, capped; anything else is no wish at all."""
-    monkeypatch.setattr(http, "LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(_server, "LONGEST_WAIT", 60.0)
     headers = {"Retry-After": after} | ({"Date": date} if date else {})
-    assert http._retry_after(headers) == seconds
+    assert _server._retry_after(headers) == seconds
 
 
 async def test_starting_against_a_server_that_starts() -> None:
