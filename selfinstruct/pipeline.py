@@ -60,9 +60,9 @@ class Progress:
     before: Counter[tuple[str, str]]
     """The fates that an earlier invocation had left: they do not count for the rate."""
     in_flight: int = 0
-    """Calls at the engines now ..."""
+    """Answers that the engines are writing now (a call for four counts four) ..."""
     waiting: int = 0
-    """... calls that wait here for a slot ..."""
+    """... those that wait here for a place ..."""
     slots: int = 0
     """... and how many may be at the engines at once, just now."""
     servers: tuple[ServerState, ...] = ()
@@ -120,11 +120,12 @@ async def run(
             _begin(store, recipe, target=target, inputs=_inputs(recipe, models, seeds_digest))
             runner = Runner(
                 _plan(recipe, models), engines=engines, store=store, pool=Pool(tasks),
-                concurrency=recipe.concurrency, limits=limits,
+                concurrency=None if recipe.concurrency == "auto" else recipe.concurrency,
+                limits=limits, seconds=float(store.get_meta().get("seconds", 0)),
             )  # fmt: skip
             ended = await _watched(runner, recipe, target, watch=watch, handle_signals=handle_signals, models=models)
         store.flush()
-        store.put_meta({"closing": ended.closing or "", "ended": ended.reason})
+        store.put_meta({"closing": ended.closing or "", "ended": ended.reason, "seconds": f"{runner.seconds:.1f}"})
         store.flush()
     finally:
         store.close()
@@ -214,7 +215,17 @@ async def _watched(
         if watch is not None:
             seconds = time.monotonic() - started
             names = tuple(sorted(set(models.values())))
-            watch(Progress(labels, rows_stage, target, runner.tally, seconds, names, runner.before))
+            lanes = {id(lane.engine): lane for lane in runner.lanes.values()}.values()
+            places = {id(lane.slots): lane.slots for lane in lanes}.values()
+            watch(
+                Progress(
+                    labels, rows_stage, target, runner.tally, seconds, names, runner.before,
+                    in_flight=sum(one.used for one in places),
+                    waiting=sum(one.waiting for one in places),
+                    slots=sum(one.size for one in places),
+                    servers=tuple(state for lane in lanes for state in lane.engine.servers()),
+                )
+            )  # fmt: skip
 
     async def keep_telling() -> None:
         calls, since = runner.tally.calls, time.monotonic()
@@ -299,7 +310,7 @@ def _verdict(
         return Exit.SHORT, message, HINTS.get(worst, f"selfinstruct drops {folder} --by {worst}" if worst else again)
     if ended.reason == "exhausted":
         return Exit.DONE, f"{have} rows kept of all that were given", ""
-    if ended.reason in {"time", "tokens"}:
+    if ended.reason in {"time", "tokens", "cost"}:
         return Exit.BUDGET, f"{have} of {target} rows: the cap on {ended.reason} is reached; all is kept", again
     return Exit.INTERRUPTED, f"{have} of {target} rows: stopped; all answers that came are kept", again
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, InstanceOf, SerializeAsAny, ValidationError
 
@@ -17,6 +17,7 @@ from selfinstruct import kinds
 from selfinstruct.engines.base import Engine
 from selfinstruct.errors import BadInputError
 from selfinstruct.records import Frozen, Row
+from selfinstruct.slots import MOST
 from selfinstruct.stage import Exporter, Gate, Stage, stage_parents
 from selfinstruct.text.show import printable
 
@@ -55,8 +56,8 @@ class Recipe(Frozen):
     """Seed of everything drawn here; the published generation uses 42."""
     n: Annotated[int, Field(ge=1)] = 100
     """Rows wanted, after every gate."""
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
-    """Calls in flight."""
+    concurrency: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST)] = "auto"
+    """Answers under way at once (a call for four counts four); auto finds what keeps the servers full."""
     engines: dict[str, SerializeAsAny[InstanceOf[Engine]]]
     """By name; `writer` is used for every name a stage asks for that is not here."""
     stages: tuple[SerializeAsAny[InstanceOf[Stage[Any, Any]]], ...]

@@ -8,6 +8,7 @@ is written down before it is used, and looked up before a call is sent.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from selfinstruct.engines.base import Reply
 from selfinstruct.errors import CallError, DamageError, SelfInstructError, UnreadableError
+from selfinstruct.price import Price
 from selfinstruct.records import Dropped, DropReason, Fate, Instruction, Provenance, Record, Request, Row, content_id
+from selfinstruct.slots import Lane, Slots
 from selfinstruct.stage import Stage, Work, stage_parents
 from selfinstruct.store import CallRow, Outcome, RecordRow, WorkRow, child_path, request_path
 
@@ -34,6 +37,9 @@ FIRST_GUESS = 4
 FAILURES_IN_A_ROW = 25
 """So many failed records without one success between them end the run: it is not the records."""
 
+
+TUNE_SECONDS = 1.0
+"""Between two looks at the servers."""
 
 DRAIN_SECONDS = 60.0
 """Answers still under way when a run is stopped are awaited for so long; then their records stay open."""
@@ -61,10 +67,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Caps; None means none. `tokens` counts the whole run, `seconds` this invocation."""
+    """Caps; None means none. `tokens` and `cost` count the whole run, `seconds` this invocation."""
 
     seconds: float | None = None
     tokens: int | None = None
+    cost: float | None = None
+    """In the currency of `price`, which says what tokens and hours cost."""
+    price: Price = field(default_factory=Price)
 
 
 @dataclass(slots=True)
@@ -88,7 +97,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a run ended: filled, exhausted (no further request), collapsed, time, tokens, interrupted, or error."""
+    """How a run ended: filled, exhausted (no further request), collapsed, time, tokens, cost, interrupted, or error."""
 
     reason: str
     closing: str | None = None
@@ -125,23 +134,26 @@ class Runner:
         engines: Mapping[str, Engine],
         store: RunStore,
         pool: Pool,
-        concurrency: int,
+        concurrency: int | None,
         limits: Limits = Limits(),
+        seconds: float = 0.0,
     ) -> None:
-        """Take what a run consists of; nothing happens before `run`."""
+        """Take what a run consists of; nothing happens before `run`.
+
+        `concurrency` is shared by all engines; None lets each find its own. `seconds` is what earlier invocations took.
+        """
         self.plan = plan
         self.tally = Tally()
         self.before: Counter[tuple[str, str]] = Counter()
-        self._engines = engines
+        self.lanes = _lanes(engines, concurrency)
         self._store = store
         self._pool = pool
-        self._concurrency = concurrency
         self._limits = limits
+        self._seconds, self._began = seconds, time.monotonic()
         self._root = plan.stages[0]
         parents = stage_parents(plan.stages)
         self._children = {s.label: [c for c in plan.stages if parents[c.label] == s.label] for s in plan.stages}
-        self._slots = asyncio.Semaphore(concurrency)
-        self._pending = 0  # calls in flight or waiting for a slot
+        self._root_lanes = [self.lanes[name] for name in self._root.engines()]
         self._changed = asyncio.Event()
         self._turns: dict[int, asyncio.Future[None]] = {}
         self._lineages: dict[int, asyncio.Task[None]] = {}
@@ -173,6 +185,7 @@ class Runner:
         self._restore()
         self._advance()
         timer = None
+        tuning = asyncio.create_task(self._tune())
         if self._limits.seconds is not None:
             timer = asyncio.get_running_loop().call_later(self._limits.seconds, self.stop, Ended("time"))
         try:
@@ -181,11 +194,21 @@ class Runner:
                 self.cancel()
             await asyncio.gather(*self._lineages.values(), return_exceptions=True)
         finally:
+            tuning.cancel()
             if timer is not None:
                 timer.cancel()
             self.cancel()
         assert self._ended is not None  # noqa: S101 - _drive ends only so
         return self._ended
+
+    async def _tune(self) -> None:
+        """Mind the number of places at each engine."""
+        lanes = {id(lane.engine): lane for lane in self.lanes.values()}
+        while True:
+            await asyncio.sleep(TUNE_SECONDS)
+            for lane in lanes.values():
+                lane.tune()
+            self._changed.set()
 
     def stop(self, ended: Ended) -> None:
         """Start no further call; those in flight are awaited and kept. The first reason stands."""
@@ -221,7 +244,9 @@ class Runner:
 
     def _wants_more(self, number: int) -> bool:
         """Say whether request `number` exists, has room, and is likely to be needed for the order."""
-        if self._pending >= self._concurrency or number == self._available:
+        if number == self._available:
+            return False
+        if not all(lane.has_room for lane in self._root_lanes) or any(lane.is_behind for lane in self.lanes.values()):
             return False
         rows = sum(map(len, self._settled.values())) + self._filled
         settled = len(self._settled) + self._frontier
@@ -339,15 +364,15 @@ class Runner:
                 raise DamageError(msg, remedy="selfinstruct verify RUN")
             self.tally.reused += 1
             return reply
-        self._pending += 1
+        lane = self.lanes[engine]
         try:
-            async with self._slots:
+            async with lane.slots.take(request.n, priority=number):  # what was begun first is finished first
                 self._go_on()
-                reply = await self._engines[engine].complete(request)
+                reply = await lane.engine.complete(request)
         finally:
-            self._pending -= 1
             self._changed.set()
         usage = reply.usage
+        lane.tokens += usage.completion_tokens
         body = reply.model_dump_json()
         self._store.append_call(
             CallRow(request.id, work_id, stage, number, prompt, usage.prompt_tokens, usage.completion_tokens, body)
@@ -357,12 +382,24 @@ class Runner:
         self.tally.completion_tokens += usage.completion_tokens
         return reply
 
+    @property
+    def seconds(self) -> float:
+        """What this run has taken, earlier invocations included (those that were killed are not known)."""
+        return self._seconds + time.monotonic() - self._began
+
+    @property
+    def cost(self) -> float:
+        """What this run has cost so far, by the prices of its limits."""
+        return self._limits.price.cost(self.tally.prompt_tokens, self.tally.completion_tokens, self.seconds)
+
     def _go_on(self) -> None:
         """Raise when no further call may be sent."""
         self._store.check()
         spent = self.tally.prompt_tokens + self.tally.completion_tokens
         if self._limits.tokens is not None and spent >= self._limits.tokens:
             self.stop(Ended("tokens"))
+        if self._limits.cost is not None and self.cost >= self._limits.cost:
+            self.stop(Ended("cost"))
         if self._ended is not None:
             raise _StopError
 
@@ -516,6 +553,16 @@ def _row(
         rule=reason.rule if reason is not None else None,
         body=f'{{"record":{output.model_dump_json()},"drop":{drop}}}',
     )
+
+
+def _lanes(engines: Mapping[str, Engine], concurrency: int | None) -> dict[str, Lane]:
+    """Return the lane of each engine by name; names of one engine share it, and a fixed number is shared by all."""
+    opened = {id(engine): Lane.open(engine, concurrency) for engine in engines.values()}
+    if concurrency is not None:
+        shared = Slots(concurrency)
+        for lane in opened.values():
+            lane.slots = shared
+    return {name: opened[id(engine)] for name, engine in engines.items()}
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -21,7 +21,7 @@ LAYERS = [
     {"text"},
     {"records"},
     {"prompts", "store", "seeds", "pool", "tables", "engines"},
-    {"stage", "kinds"},
+    {"stage", "kinds", "slots", "price"},
     {"stages", "gates", "judges", "exporters", "runner", "ledger"},
     {"recipe"},
     {"runs"},
