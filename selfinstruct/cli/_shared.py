@@ -12,6 +12,7 @@ from selfinstruct.errors import BadInputError, Exit
 if TYPE_CHECKING:
     from selfinstruct.pipeline import Report
     from selfinstruct.recipe import Recipe
+    from selfinstruct.runner import Limits
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +25,9 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN")]
 Url = Annotated[str | None, typer.Option("--base-url", help="OpenAI-compatible server, for instance vLLM's.")]
+Urls = Annotated[
+    list[str] | None, typer.Option("--base-url", help="OpenAI-compatible server; several of one model share the calls.")
+]
 Model = Annotated[str | None, typer.Option("-m", "--model", help="Model name; found by itself when there is one.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Recipe field, for instance stages.respond.n=2.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -32,25 +36,24 @@ MaxTime = Annotated[str | None, typer.Option("--max-time", help="Stop cleanly af
 MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="Stop cleanly at so many tokens, in and out.")
 ]
+MaxCost = Annotated[
+    float | None, typer.Option("--max-cost", min=0, help="Stop cleanly at this cost, by the prices given beside it.")
+]
+PriceIn = Annotated[float, typer.Option("--price-in", min=0, help="Price of a million prompt tokens.")]
+PriceOut = Annotated[float, typer.Option("--price-out", min=0, help="Price of a million written tokens.")]
+GpuHour = Annotated[float, typer.Option("--gpu-hour", min=0, help="Price of an hour of the serving machine.")]
 
 
-def carry_out(
-    recipe: Recipe,
-    folder: Path,
-    *,
-    n: int,
-    quiet: bool,
-    max_time: str | None = None,
-    max_tokens: int | None = None,
-) -> Report:
+def carry_out(recipe: Recipe, folder: Path, *, n: int, quiet: bool, limits: Limits | None = None) -> Report:
     """Run or resume it under a watcher, tell how it ended, print its files."""
     from selfinstruct import pipeline
     from selfinstruct.console import Watcher
     from selfinstruct.runner import Limits
 
-    limits = Limits(seconds=seconds(max_time), tokens=max_tokens)
     with Watcher(quiet=quiet) as watcher:
-        report = pipeline.run_sync(recipe, folder, target=n, limits=limits, watch=watcher, handle_signals=True)
+        report = pipeline.run_sync(
+            recipe, folder, target=n, limits=limits or Limits(), watch=watcher, handle_signals=True
+        )
     summarise(report, quiet=quiet)
     for path, _ in report.exports.values():
         typer.echo(path)
@@ -66,6 +69,24 @@ def summarise(report: Report, *, quiet: bool) -> None:
     elif report.exit_status is not Exit.DONE:
         say(report.message)
         say(f"  try: {report.remedy}")
+
+
+def limits_of(
+    max_time: str | None, max_tokens: int | None, max_cost: float | None, *, price: tuple[float, float, float]
+) -> Limits:
+    """Return the caps of an invocation; `price` is in, out, GPU hour.
+
+    Raises:
+        BadInputError: a time that is none, or a cap on cost without a price.
+    """
+    from selfinstruct.price import Price
+    from selfinstruct.runner import Limits
+
+    if max_cost is not None and not any(price):
+        msg = "--max-cost without a price: nothing would ever cost anything"
+        raise BadInputError(msg, remedy="add --gpu-hour, or --price-in and --price-out")
+    prices = Price(per_million_in=price[0], per_million_out=price[1], per_gpu_hour=price[2])
+    return Limits(seconds=seconds(max_time), tokens=max_tokens, cost=max_cost, price=prices)
 
 
 def seconds(text: str | None) -> float | None:

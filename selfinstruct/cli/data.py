@@ -13,7 +13,7 @@ from selfinstruct.cli._shared import (
     Model,
     Quiet,
     Sets,
-    Url,
+    Urls,
     app,
     say,
     summarise,
@@ -71,7 +71,7 @@ def dedupe(  # noqa: PLR0913 - one parameter per option
 def judge(
     file: Annotated[Path, typer.Argument(help="Dataset with instruction, input, output.")],
     out: Annotated[Path, typer.Option("-o", help="Where the kept rows go; the suffix says the kind.")],
-    base_url: Url = None,
+    base_url: Urls = None,
     model: Model = None,
     min_score: Annotated[float, typer.Option("--min-score", min=0, max=5, help="Lowest score kept.")] = 4.5,
     sets: Sets = None,

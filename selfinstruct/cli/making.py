@@ -9,14 +9,19 @@ import typer
 
 from selfinstruct.cli._shared import (
     Folder,
+    GpuHour,
+    MaxCost,
     MaxTime,
     MaxTokens,
     Model,
+    PriceIn,
+    PriceOut,
     Quiet,
     Sets,
-    Url,
+    Urls,
     app,
     carry_out,
+    limits_of,
     say,
 )
 
@@ -46,7 +51,7 @@ def demo(
 def run(  # noqa: PLR0913 - one parameter per option
     recipe: Annotated[str, typer.Argument(help="Shipped recipe or YAML file.")] = "chat",
     n: Annotated[int | None, typer.Option("-n", min=1, help="Rows wanted, after every gate.")] = None,
-    base_url: Url = None,
+    base_url: Urls = None,
     model: Model = None,
     out: Annotated[Path | None, typer.Option("-o", help="Run folder [default: runs/RECIPE].")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn.")] = None,
@@ -57,6 +62,10 @@ def run(  # noqa: PLR0913 - one parameter per option
     *,
     max_time: MaxTime = None,
     max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    price_in: PriceIn = 0,
+    price_out: PriceOut = 0,
+    gpu_hour: GpuHour = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, ask nothing, write nothing.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -71,19 +80,24 @@ def run(  # noqa: PLR0913 - one parameter per option
     resolved = recipes.load(recipe, sets=sets or (), flags=flags)
     folder = out or Path("runs") / resolved.name
     if dry_run:
-        _drycarry_out(resolved, folder)
+        _dry_run(resolved, folder)
         return
-    report = carry_out(resolved, folder, n=resolved.n, max_time=max_time, max_tokens=max_tokens, quiet=quiet)
+    limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
+    report = carry_out(resolved, folder, n=resolved.n, limits=limits, quiet=quiet)
     raise typer.Exit(report.exit_status)
 
 
 @app.command()
-def resume(
+def resume(  # noqa: PLR0913 - one parameter per option
     folder: Folder,
     n: Annotated[int | None, typer.Option("-n", min=1, help="Rows wanted now [default: as before].")] = None,
-    base_url: Url = None,
+    base_url: Urls = None,
     max_time: MaxTime = None,
     max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    price_in: PriceIn = 0,
+    price_out: PriceOut = 0,
+    gpu_hour: GpuHour = 0,
     *,
     quiet: Quiet = False,
 ) -> None:
@@ -98,14 +112,12 @@ def resume(
         for engine in data["engines"].values():
             if engine == writer:  # every name that the writer answers for moves with it
                 engine["base_url"] = base_url
-    report = carry_out(
-        recipes.build(data, source=str(folder)), folder, n=n or target,
-        max_time=max_time, max_tokens=max_tokens, quiet=quiet,
-    )  # fmt: skip
+    limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
+    report = carry_out(recipes.build(data, source=str(folder)), folder, n=n or target, limits=limits, quiet=quiet)
     raise typer.Exit(report.exit_status)
 
 
-def _drycarry_out(recipe: Recipe, folder: Path) -> None:
+def _dry_run(recipe: Recipe, folder: Path) -> None:
     from selfinstruct import seeds
 
     tasks, _ = seeds.load(seeds.find(recipe.seeds))
