@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from selfinstruct import kinds
 from selfinstruct.errors import BadInputError, DamageError
-from selfinstruct.files import publish, sha256
+from selfinstruct.files import leftovers, publish, sha256
 from selfinstruct.recipe import EXPORTERS
 from selfinstruct.records import Fate, Frozen, PreferencePair
 from selfinstruct.stage import Exporter
+from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,8 @@ def export(run: StoredRun, kind: str, path: Path) -> Manifest:
         with publish(path) as temporary:
             count = _write(exporter, rows, temporary)
             manifest = _manifest(run, kind, count, {path.name: sha256(temporary)})
-            _write_manifest(manifest, manifest_path(path))
+            with publish(manifest_path(path)) as beside:  # its name first: see _half_done
+                _write_manifest(manifest, beside)
         return manifest
     with publish(path) as folder:
         folder.mkdir()
@@ -84,7 +86,7 @@ def verify_export(path: Path) -> Iterator[str]:
     """Yield a line for every file of an export that is missing or not what the manifest says."""
     place = manifest_path(path)
     try:
-        manifest = Manifest.model_validate_json(place.read_bytes())
+        manifest = _read_manifest(path)
     except (OSError, ValueError) as error:
         yield f"{place}: no readable manifest ({' '.join(str(error).split())[:120]})"
         return
@@ -150,17 +152,31 @@ def _write_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def _refuse_foreign(path: Path, *, single: bool) -> None:
-    """Only an earlier export is ever replaced."""
+    """Only an earlier export is ever replaced, and nothing that somebody has put into it."""
     if not path.exists():
         return
     try:
-        Manifest.model_validate_json(manifest_path(path).read_bytes())
+        _read_manifest(path)
     except (OSError, ValueError):
         msg = f"{path} exists and is not an export of ours"
         raise BadInputError(msg, remedy="give another path with -o, or move it away") from None
     if path.is_dir() == single:
         msg = f"{path} is a {'folder' if single else 'file'}"
         raise BadInputError(msg, remedy="give another path with -o")
-    if path.is_file() and next(verify_export(path), None):
+    if path.is_file() and next(verify_export(path), None) and not _half_done(path):
         msg = f"{path} was changed since it was exported"
         raise DamageError(msg, remedy="move it away, or give another path with -o")
+    ours = {*_read_manifest(path).files, "manifest.json", "train"}
+    if path.is_dir() and (others := sorted(one.name for one in path.iterdir() if one.name not in ours)):
+        msg = f"{path} also holds {printable(', '.join(others), longest=200)}, which would be lost"
+        raise BadInputError(msg, remedy="move it away, or give another path with -o")
+
+
+def _half_done(path: Path) -> bool:
+    """Say whether a process of ours ended between naming the manifest of a file and naming the file."""
+    wanted = _read_manifest(path).files.get(path.name)
+    return any(one.is_file() and sha256(one) == wanted for one in leftovers(path))
+
+
+def _read_manifest(path: Path) -> Manifest:
+    return Manifest.model_validate_json(manifest_path(path).read_bytes())

@@ -20,7 +20,7 @@ async def hold(slots: Slots, places: int, priority: int, order: list[int], secon
 
 async def test_lowest_number_first_and_never_more_than_there_are() -> None:
     """What waits goes by its number, then by its coming; calls for several answers take several places."""
-    slots, order = Slots(4), []
+    slots, order = Slots(4), list[int]()
     first = asyncio.create_task(hold(slots, 4, 0, order, 0.01))
     await asyncio.sleep(0)
     rest = [asyncio.create_task(hold(slots, 1 + number % 3, number, order)) for number in (9, 3, 7, 1, 5)]
@@ -33,7 +33,7 @@ async def test_lowest_number_first_and_never_more_than_there_are() -> None:
 
 async def test_a_call_larger_than_all_places_gets_them_alone() -> None:
     """Eight answers at a time where there are two places: not together with others, and not never."""
-    slots, order = Slots(2), []
+    slots, order = Slots(2), list[int]()
     await asyncio.gather(hold(slots, 1, 0, order, 0.01), hold(slots, 8, 1, order, 0.01), hold(slots, 1, 2, order))
     assert order == [0, 1, 2]
 
@@ -57,7 +57,7 @@ async def test_who_goes_away_leaves_no_place_behind() -> None:
 
 async def test_more_places_are_handed_out_at_once() -> None:
     """A larger number shows without anybody having to end first; a smaller one lets end what is under way."""
-    slots, order = Slots(1), []
+    slots, order = Slots(1), list[int]()
     tasks = [asyncio.create_task(hold(slots, 1, number, order, 0.01)) for number in range(4)]
     await asyncio.sleep(0)
     slots.resize(3)

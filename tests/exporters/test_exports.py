@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from selfinstruct import export, pipeline, recipe, runs
-from selfinstruct.errors import BadInputError, NoRoomError, SelfInstructError
+from selfinstruct.errors import BadInputError, DamageError, NoRoomError, SelfInstructError
+from selfinstruct.files import publish
 
 COLUMNS = {
     "alpaca": {"instruction", "input", "output", "text"},
@@ -106,6 +109,57 @@ def test_nothing_foreign_is_overwritten(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(BadInputError, match="not an export of ours"):
             write(folder, "alpaca", path)
     assert (tmp_path / "mine.jsonl").read_text() == "precious"
+
+
+def test_what_somebody_put_into_an_export_is_not_lost(folder: Path, tmp_path: Path) -> None:
+    """A folder that is written again: a file of somebody else in it stops that, and is named."""
+    write(folder, "alpaca", tmp_path / "out")
+    write(folder, "alpaca", tmp_path / "out")
+    (tmp_path / "out/notes.txt").write_text("precious")
+    with pytest.raises(BadInputError, match=r"notes\.txt"):
+        write(folder, "alpaca", tmp_path / "out")
+    assert (tmp_path / "out/notes.txt").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_killed_between_two_names(folder: Path, tmp_path: Path) -> None:
+    """New manifest, old data, and the new data still under its temporary name: the next export mends it by itself."""
+    out, dead = tmp_path / "x.jsonl", 4_194_304  # one more than the largest process number of Linux
+    write(folder, "alpaca", out)
+    wanted = out.read_bytes()
+    (tmp_path / f".x.jsonl.{dead}.partial").write_bytes(wanted)
+    out.write_bytes(b"what an earlier export held")
+    write(folder, "alpaca", out)
+    assert out.read_bytes() == wanted
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.jsonl", "x.jsonl.manifest.json"]
+    out.write_bytes(b"what somebody wrote")
+    with pytest.raises(DamageError, match="was changed"):
+        write(folder, "alpaca", out)
+
+
+def test_a_folder_is_replaced_in_one_step(tmp_path: Path) -> None:
+    """Whoever looks at any moment finds the old folder or the new one; a killed process's leavings are swept."""
+    place = tmp_path / "out"
+    place.mkdir()
+    (place / "old").write_text("old")
+    (tmp_path / ".out.4194304.partial").mkdir()
+    seen, done = set(), threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            seen.add(tuple(sorted(os.listdir(place))))  # noqa: PTH208 - one system call, no generator
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    for number in range(200):
+        with publish(place) as temporary:
+            temporary.mkdir()
+            (temporary / f"new{number % 2}").write_text("new")
+    done.set()
+    looker.join()
+    assert seen <= {("old",), ("new0",), ("new1",)}
+    assert len(seen) > 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_unknown_format_names_the_known(folder: Path, tmp_path: Path) -> None:
