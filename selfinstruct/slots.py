@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -99,6 +100,8 @@ class Tuner:
     LEAST = 4
     QUEUE = 0.06
     """Share of what runs that may wait at the server: whoever ends is followed without our hearing of it."""
+    MEMORY = 10
+    """Looks whose most running sequences are what a server can run."""
     LESS = 0.7
     """Of the places stay after a refusal."""
     WINDOW = 8
@@ -114,6 +117,7 @@ class Tuner:
         self._pause = 0
         self._looks, self._tokens, self._rate = 0, 0, 0.0
         self._growing = True
+        self._ran: deque[int] = deque(maxlen=self.MEMORY)
         self._take_note(servers)
 
     def look(self, servers: Sequence[ServerState], *, used: int, tokens: int) -> int:
@@ -144,8 +148,11 @@ class Tuner:
         self._pause = 5  # what is under way has to end before the smaller number shows
         self._looks = self._tokens = 0
         self._growing = False
+        self._ran.clear()
 
     def _fit(self, running: int, waiting: int, used: int) -> None:
+        self._ran.append(running)  # a server that reads long prompts runs few for a moment: that is not its size
+        running = max(self._ran)
         queue = max(2, round(running * self.QUEUE))
         if waiting > 2 * queue:
             self.size = min(self.size, running + queue)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from selfinstruct.stage import Work
 
 
+WINDOW = 32
+"""Requests under way at the beginning, at most: each brings work for a hundred calls, and the pool should be seen soon."""
+
+
 class Bootstrap(Stage[Request, Instruction]):
     """Self-Instruct's loop: 8 demonstrations in, new instructions out (bootstrap_instructions.py)."""
 
@@ -36,7 +40,8 @@ class Bootstrap(Stage[Request, Instruction]):
     count: Annotated[int, Field(ge=1, le=100)] = 8
     """Instructions asked for in one request."""
     lag: Annotated[int, Field(ge=1)] = 32
-    """A request sees the pool as it stood after request `number - lag`: the most requests that can be under way."""
+    """A request sees the pool as it stood after request `number - lag`: the most requests that can be under way. Early
+    ones see more, since a lag of more than WINDOW is worked up to: by one for every two requests."""
     rounds: bool = False
     """Published rounds: `lag` requests start together and see the same pool."""
     capitalize: bool = False
@@ -44,7 +49,9 @@ class Bootstrap(Stage[Request, Instruction]):
 
     def sees(self, number: int) -> int:
         """Return how many requests must be admitted before request `number` may start."""
-        return number // self.lag * self.lag if self.rounds else max(0, number - self.lag + 1)
+        return (
+            number // self.lag * self.lag if self.rounds else max(0, number + 1 - min(self.lag, WINDOW + number // 2))
+        )
 
     async def process(self, record: Request, work: Work) -> Sequence[Instruction | Dropped]:
         """Ask for new instructions; an answer that is cut or cannot be read is one drop, with its text."""
