@@ -53,6 +53,19 @@ def test_verify_drops_why_and_export(demo: Path, tmp_path: Path) -> None:
     assert command("verify", out).returncode == 0
 
 
+def test_a_cap_on_cost_is_counted_over_the_whole_run(tmp_path: Path) -> None:
+    """Exit 4, all kept; the same cap again stops at once, a higher one goes on to the end."""
+    capped = ["run", "demo", "-n", "40", "-o", tmp_path / "run", "--price-out", "1000", "--max-cost"]
+    first = command(*capped, 5)
+    assert (first.returncode, "the cap on cost" in first.stderr) == (4, True), first.stderr
+    calls = json.loads(command("stats", tmp_path / "run", "--json").stdout.splitlines()[-1])["calls"]
+    assert 5000 <= calls["completion_tokens"] < 12000
+    again = command(*capped, 5)
+    assert again.returncode == 4
+    assert json.loads(command("stats", tmp_path / "run", "--json").stdout.splitlines()[-1])["calls"] == calls
+    assert command(*capped, 500).returncode == 0
+
+
 def test_novelty_tells_how_new_a_run_was(demo: Path) -> None:
     """Every candidate stands in it once, and what was dropped lies above the threshold."""
     told = json.loads(command("novelty", demo, "--json").stdout)
@@ -95,6 +108,13 @@ BAD = {
         ["run", "--max-time", "soon", "--set", "engines.writer={kind: scripted}"],
         2,
         "90s, 30m or 8h",
+    ),
+    "cost without a price": (["run", "--max-cost", "3"], 2, "--gpu-hour"),
+    "price that is none": (["run", "--gpu-hour", "-1"], 2, "greater than or equal to 0"),
+    "one URL of two": (
+        ["run", "--base-url", "http://127.0.0.1:9", "--base-url", "ftp://h"],
+        2,
+        "must be an http or https URL",
     ),
     "missing seeds": (["run", "--set", "seeds=nothing.jsonl", "--dry-run"], 2, "nothing.jsonl"),
     "nobody listens": (["run", "--base-url", "http://127.0.0.1:9", "-o", "none"], 3, "no model server"),

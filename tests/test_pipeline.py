@@ -13,6 +13,7 @@ from selfinstruct import Fate, export, pipeline, recipe, runs
 from selfinstruct.errors import BadInputError, DamageError, Exit, NoRoomError, SelfInstructError
 from selfinstruct.novelty import chart, nearest, novelty
 from selfinstruct.pipeline import Report
+from selfinstruct.price import Price
 from selfinstruct.records import Dropped, DropReason, Instruction, Judgement, Response, Row
 from selfinstruct.runner import Limits
 from selfinstruct.stage import Exporter, Gate, Stage, Work
@@ -104,6 +105,11 @@ def test_caps_stop_cleanly_and_go_on(tmp_path: Path) -> None:
     capped = run(tmp_path / "run", limits=Limits(tokens=40_000))
     assert capped.exit_status is Exit.BUDGET
     assert capped.accounts.ledger.open > 0
+    price = Price(per_million_in=1, per_million_out=10)
+    spent = run(tmp_path / "run", limits=Limits(cost=0.2, price=price))
+    assert spent.exit_status is Exit.BUDGET
+    calls = spent.accounts.calls
+    assert 0.2 <= price.cost(calls["prompt_tokens"], calls["completion_tokens"], 0) < 0.3
     late = run(tmp_path / "run", limits=Limits(seconds=0.001), engines__writer__latency=0.05)
     assert late.exit_status is Exit.BUDGET
     assert digests(run(tmp_path / "run")) == digests(run(tmp_path / "whole"))
