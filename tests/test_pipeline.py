@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -253,8 +255,6 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_flipped_bytes_are_found_and_not_used(tmp_path: Path) -> None:
     """Verify names a damaged record, and export refuses to use it."""
     run(tmp_path / "run", rows=10)
-    import sqlite3
-
     with sqlite3.connect(tmp_path / "run/run.db") as connection:
         (name, body), *_ = connection.execute(
             "select id, body from records where stage = 'select' and fate = 'accepted'"
@@ -266,6 +266,54 @@ def test_flipped_bytes_are_found_and_not_used(tmp_path: Path) -> None:
     with runs.open_stored(tmp_path / "run") as stored, pytest.raises(SelfInstructError, match=name):
         export.export(stored, "alpaca", tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_change_of_any_column_is_found(tmp_path: Path) -> None:
+    """Of records, work, calls and facts: verify names the row, whatever was changed in it."""
+    run(tmp_path / "run", rows=5)
+    place = tmp_path / "run/run.db"
+    with closing(sqlite3.connect(place)) as connection:
+        columns = {
+            table: [row[1] for row in connection.execute(f"pragma table_info({table})")]
+            for table in ("records", "work", "calls", "meta")
+        }
+    for table, names in columns.items():
+        for name in names:
+            with closing(sqlite3.connect(place)) as connection:
+                rowid, old = connection.execute(f"select rowid, {name} from {table} limit 1 offset 3").fetchone()  # noqa: S608 - names that the database gave
+                changed = old + 1 if isinstance(old, int) else old[:-1] if isinstance(old, bytes) else f"{old or ''}x"
+                connection.execute(f"update {table} set {name} = ? where rowid = ?", (changed, rowid))  # noqa: S608 - names that the database gave
+                connection.commit()
+                try:
+                    found = list(verify(tmp_path / "run"))
+                except DamageError as error:
+                    found = [str(error)]
+                assert any("digest" in problem for problem in found), (table, name, found)
+                connection.execute(f"update {table} set {name} = ? where rowid = ?", (old, rowid))  # noqa: S608 - names that the database gave
+                connection.commit()
+    assert list(verify(tmp_path / "run")) == []
+
+
+def test_a_reader_sees_one_moment(tmp_path: Path) -> None:
+    """What is written while a run is looked at does not show half: counts asked one after the other fit together."""
+    run(tmp_path / "run", rows=5)
+    with runs.open_stored(tmp_path / "run") as stored:
+        before = stored.accounts()
+        assert run(tmp_path / "run", rows=15).accounts.ledger.accepted == 15
+        assert stored.accounts() == before
+    with runs.open_stored(tmp_path / "run") as stored:
+        assert stored.accounts().ledger.accepted == 15
+
+
+def test_a_store_of_an_older_format_is_refused(tmp_path: Path) -> None:
+    """By its number, with what helps; its folder is left as it is."""
+    run(tmp_path / "run", rows=5)
+    with closing(sqlite3.connect(tmp_path / "run/run.db")) as connection:
+        connection.execute("alter table meta drop column digest")
+        connection.commit()
+    for attempt in (lambda: run(tmp_path / "run", rows=5), lambda: list(verify(tmp_path / "run"))):
+        with pytest.raises(BadInputError, match="store format 1, this version writes 2"):
+            attempt()
 
 
 def test_changed_exports_are_found(tmp_path: Path) -> None:

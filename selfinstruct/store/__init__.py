@@ -23,6 +23,7 @@ from selfinstruct.store.schema import (
     child_path,
     meta,
     metadata,
+    pack,
     request_path,
 )
 from selfinstruct.store.write import RunStore
@@ -54,6 +55,23 @@ def _engine(path: Path) -> sa.Engine:
         return connection
 
     return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.QueuePool)
+
+
+class _Snapshot(sqlite3.Connection):
+    """One read transaction for as long as it is open: a run that goes on is seen as it stood at one moment."""
+
+    def rollback(self) -> None:
+        """Stay in it: SQLAlchemy ends a transaction after each question."""
+
+
+def _snapshot(path: Path) -> sa.Engine:
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None, factory=_Snapshot)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("BEGIN")
+        return connection
+
+    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.StaticPool)
 
 
 def _own(folder: Path) -> IO[str]:
@@ -94,7 +112,7 @@ def open_run(folder: Path) -> RunStore:
         known = store.get_meta()
         if not known:
             with engine.begin() as connection:
-                connection.execute(sa.insert(meta), [{"key": "format", "value": str(FORMAT)}])
+                connection.execute(sa.insert(meta), [pack({"key": "format", "value": str(FORMAT)})])
         _check_format(folder, known)
     except sa.exc.OperationalError as error:
         store.close()
@@ -123,7 +141,7 @@ def read_run(folder: Path) -> Iterator[RunReader]:
     if not path.is_file():
         msg = f"no run in {folder} (no run.db)"
         raise BadInputError(msg, remedy=f"start one: selfinstruct run -n 100 -o {folder}")
-    store = RunReader(folder, engine=_engine(path))
+    store = RunReader(folder, engine=_snapshot(path))
     try:
         _check_format(folder, store.get_meta())
         yield store

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from selfinstruct.records import Fate
-from selfinstruct.store.schema import RecordRow, WorkRow, calls, meta, records, request_path, unpack, work
+from selfinstruct.store.schema import RecordRow, WorkRow, calls, meta, records, request_path, seal, unpack, work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +29,13 @@ class RunReader:
     def get_meta(self) -> dict[str, str]:
         """All run-wide facts."""
         with self._engine.connect() as connection:
-            return {row.key: row.value for row in connection.execute(sa.select(meta))}
+            columns = (
+                sa.inspect(connection).get_columns("meta") if connection.dialect.has_table(connection, "meta") else []
+            )
+            if columns and "digest" not in {column["name"] for column in columns}:
+                return {"format": "1"}  # before every column had its digest
+            rows = [self._sound(row, "fact") for row in connection.execute(sa.select(meta))]
+            return {row["key"]: row["value"] for row in rows}
 
     def scan(
         self, stage: str | None = None, *, fate: Fate | None = None, rule: str | None = None, upto: str | None = None
@@ -57,10 +62,12 @@ class RunReader:
     def _rows(self, query: sa.Select[Any]) -> Iterator[tuple[RecordRow, Any]]:
         with self._engine.connect() as connection:
             for row in connection.execution_options(yield_per=500).execute(query):
-                body = unpack(row.body, row.digest, place=f"{self.folder} record {row.id}")
-                values = {**row._mapping, "body": ""}  # noqa: SLF001 - SQLAlchemy's public name for it
-                values.pop("digest")
-                yield RecordRow(**values), body
+                values = self._sound(row, "record")
+                body = values.pop("body")
+                yield RecordRow(**values, body=""), body
+
+    def _sound(self, row: sa.Row[Any], what: str) -> dict[str, Any]:
+        return unpack(dict(row._mapping), place=f"{self.folder} {what} {row[0]}")  # noqa: SLF001 - SQLAlchemy's public name for it
 
     def works(self, *, failed: bool | None = None, numbers: Sequence[int] | None = None) -> list[WorkRow]:
         """Return finished work: all of it, or only failed / only done, or only of some requests."""
@@ -70,20 +77,20 @@ class RunReader:
         if numbers is not None:
             query = query.where(work.c.request.in_(numbers))  # a resumed window: some hundreds
         with self._engine.connect() as connection:
-            return [WorkRow(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001
+            return [WorkRow(**self._sound(row, "work")) for row in connection.execute(query)]
 
     def answered(self) -> Iterator[tuple[str, str, Any]]:
         """Yield (call id, prompt digest, reply) of every answer whose work is not done yet or has failed."""
         done = sa.select(work.c.id).where(work.c.id == calls.c.work, work.c.error.is_(None)).exists()
         with self._engine.connect() as connection:
             for row in connection.execute(sa.select(calls).where(~done)):
-                yield row.id, row.prompt, unpack(row.body, row.digest, place=f"{self.folder} call {row.id}")
+                yield row.id, row.prompt, self._sound(row, "call")["body"]
 
     def calls_of(self, work_id: str) -> list[tuple[str, Any]]:
         """Return (call id, reply) of the answers behind one piece of work."""
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(calls).where(calls.c.work == work_id).order_by(calls.c.id))
-            return [(row.id, unpack(row.body, row.digest, place=f"call {row.id}")) for row in rows]
+            return [(row.id, self._sound(row, "call")["body"]) for row in rows]
 
     def pending(self, stage: str, *, parent: str, upto: str | None = None) -> list[int]:
         """Return the requests with accepted records of stage `parent` that `stage` has not worked on, or failed."""
@@ -168,10 +175,10 @@ class RunReader:
             for (verdict,) in connection.exec_driver_sql("PRAGMA integrity_check"):
                 if verdict != "ok":
                     yield f"sqlite: {verdict}"
-            for table in (records, calls):
-                for row in connection.execute(sa.select(table.c.id, table.c.body, table.c.digest)):
-                    if blake2b(row.body, digest_size=8).hexdigest() != row.digest:
-                        yield f"{table.name} {row.id}: stored bytes do not match their digest"
+            for table in (meta, work, records, calls):
+                for row in connection.execute(sa.select(table)):
+                    if seal(dict(row._mapping)) != row.digest:  # noqa: SLF001
+                        yield f"{table.name} {row[0]}: stored bytes do not match their digest"
             for text, query in _checks():
                 for row in connection.execute(query):
                     yield f"{row[0]}: {text}"

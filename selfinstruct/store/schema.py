@@ -9,13 +9,16 @@ import json
 import zlib
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from selfinstruct.errors import DamageError
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = 2
 """Version of the tables below; a run of another version is refused."""
 
 metadata = sa.MetaData()
@@ -24,6 +27,7 @@ meta = sa.Table(
     metadata,
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("value", sa.String, nullable=False),
+    sa.Column("digest", sa.String, nullable=False),
 )
 calls = sa.Table(
     "calls",
@@ -49,6 +53,7 @@ work = sa.Table(
     sa.Column("made", sa.Integer, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False),
     sa.Column("error", sa.String, nullable=True),
+    sa.Column("digest", sa.String, nullable=False),
     sa.Index("work_by_stage", "stage", "path"),
 )
 records = sa.Table(
@@ -117,22 +122,33 @@ class Outcome:
     records: tuple[RecordRow, ...]
 
 
-def pack(text: str) -> tuple[bytes, str]:
-    """Return `text` compressed, and the digest (16 hex digits) by which damage is found."""
-    body = zlib.compress(text.encode(), 1)
-    return body, blake2b(body, digest_size=8).hexdigest()
+def pack(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as it is stored: its body compressed, and the digest (16 hex digits) by which damage is found."""
+    stored = dict(row)
+    if "body" in stored:
+        stored["body"] = zlib.compress(row["body"].encode(), 1)
+    return {**stored, "digest": seal(stored)}
 
 
-def unpack(body: bytes, digest: str, *, place: str) -> Any:  # noqa: ANN401 - JSON is of any shape
-    """Return the JSON value of a packed body.
+def seal(stored: Mapping[str, Any]) -> str:
+    """Return the digest of a stored row: of every column but the digest itself."""
+    digest = blake2b(stored.get("body", b""), digest_size=8)
+    values = [value for key, value in sorted(stored.items()) if key not in {"body", "digest"}]
+    digest.update(json.dumps(values).encode())
+    return digest.hexdigest()
+
+
+def unpack(stored: Mapping[str, Any], *, place: str) -> dict[str, Any]:
+    """Return a row as it was written, its body decoded from JSON.
 
     Raises:
         DamageError: the bytes are not those that were written.
     """
-    if blake2b(body, digest_size=8).hexdigest() != digest:
+    if seal(stored) != stored["digest"]:
         msg = f"{place}: stored bytes do not match their digest"
         raise DamageError(msg, remedy="restore the run folder from a copy; nothing of it was exported")
-    return json.loads(zlib.decompress(body))
+    row = {key: value for key, value in stored.items() if key != "digest"}
+    return {**row, "body": json.loads(zlib.decompress(row["body"]))} if "body" in row else row
 
 
 def request_path(number: int) -> str:

@@ -122,8 +122,8 @@ class RunStore(RunReader):
         with self._engine.begin() as connection:
             for statements in group:
                 for statement, rows in statements:
-                    if isinstance(statement, sa.Insert):
-                        inserts.setdefault(statement.table.name, (statement, []))[1].extend(map(_packed, rows))
+                    if isinstance(statement, sa.Insert):  # packed by this thread: zlib lets the runner's go on
+                        inserts.setdefault(statement.table.name, (statement, []))[1].extend(map(pack, rows))
                         continue
                     for pending, waiting in inserts.values():
                         connection.execute(pending, waiting)
@@ -131,11 +131,3 @@ class RunStore(RunReader):
                     connection.execute(statement, rows)
             for pending, waiting in inserts.values():
                 connection.execute(pending, waiting)
-
-
-def _packed(row: dict[str, Any]) -> dict[str, Any]:
-    """Compress a row's body: done by the writer thread, where zlib lets the runner's thread go on."""
-    if "body" not in row:
-        return row
-    body, digest = pack(row["body"])
-    return {**row, "body": body, "digest": digest}
