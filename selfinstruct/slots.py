@@ -31,29 +31,27 @@ class Slots:
         """Offer `size` places."""
         self.size = size
         self.used = 0
+        self.waiting = 0
+        """Answers that wait for a place."""
         self._asked = 0
         self._queue: list[tuple[int, int, int, asyncio.Future[None]]] = []
-
-    @property
-    def waiting(self) -> int:
-        """Answers that wait for a place."""
-        return sum(places for _, _, places, future in self._queue if not future.done())
 
     @asynccontextmanager
     async def take(self, places: int, *, priority: int) -> AsyncIterator[None]:
         """Hold so many places; one that wants more than there are gets them alone."""
         self._asked += 1
+        self.waiting += places
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._queue, (priority, self._asked, places, future))
         self._hand_out()
         try:
             await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                self._give_back(places)
-            else:
-                future.cancel()
+            if future.cancelled():  # still in the queue: it is passed over there
+                self.waiting -= places
                 self._hand_out()
+            else:
+                self._give_back(places)
             raise
         try:
             yield
@@ -76,6 +74,7 @@ class Slots:
                 return
             heapq.heappop(self._queue)
             if not future.done():
+                self.waiting -= places
                 self.used += places
                 future.set_result(None)
 
@@ -98,7 +97,7 @@ class Tuner:
     FIRST, FIRST_BLIND = 256, 32
     """Places at first, for servers that tell what they queue (256 is vLLM's own default on most GPUs), and others."""
     LEAST = 4
-    QUEUE = 0.06
+    QUEUE = 0.15
     """Share of what runs that may wait at the server: whoever ends is followed without our hearing of it."""
     MEMORY = 10
     """Looks whose most running sequences are what a server can run."""
@@ -151,13 +150,16 @@ class Tuner:
         self._ran.clear()
 
     def _fit(self, running: int, waiting: int, used: int) -> None:
-        self._ran.append(running)  # a server that reads long prompts runs few for a moment: that is not its size
-        running = max(self._ran)
-        queue = max(2, round(running * self.QUEUE))
-        if waiting > 2 * queue:
-            self.size = min(self.size, running + queue)
-        elif waiting == 0 and used >= 0.9 * self.size:
-            self.size = self.size * 2 if self._growing else self.size + max(4, self.size // 8)
+        # A call for four holds four places until its longest answer ends: places are more than what runs, by a factor
+        # that only the queue tells. So the number is moved by what is missing there or too much, never set.
+        self._ran.append(running)
+        most = max(self._ran)  # a server that reads long prompts runs few for a moment: that is not its size
+        queue = max(2, round(most * self.QUEUE))
+        if waiting > 2 * queue and used <= self.size:  # else the last step is still to show
+            self.size -= waiting - queue
+        elif 4 * waiting < queue and used >= 0.9 * self.size:
+            missing = most - running
+            self.size += self.size if self._growing else missing + queue if missing else max(4, self.size // 8)
         if waiting:
             self._growing = False
 
