@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from selfinstruct.stage import Work
 
 
-WINDOW = 32
+WINDOW = 64
 """Requests under way at the beginning, at most: each brings work for a hundred calls, and the pool should be seen soon."""
 
 
