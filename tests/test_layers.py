@@ -21,7 +21,7 @@ LAYERS = [
     {"text"},
     {"records"},
     {"prompts", "store", "seeds", "pool", "tables", "engines"},
-    {"stage", "kinds", "slots", "price"},
+    {"stage", "kinds", "slots", "price", "serving"},
     {"stages", "gates", "judges", "exporters", "runner", "ledger"},
     {"recipe"},
     {"runs"},

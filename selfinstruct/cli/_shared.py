@@ -42,6 +42,13 @@ MaxCost = Annotated[
 PriceIn = Annotated[float, typer.Option("--price-in", min=0, help="Price of a million prompt tokens.")]
 PriceOut = Annotated[float, typer.Option("--price-out", min=0, help="Price of a million written tokens.")]
 GpuHour = Annotated[float, typer.Option("--gpu-hour", min=0, help="Price of an hour of the serving machine.")]
+VllmPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--vllm", help="Python, environment or command that has vLLM [default: this one's, or the one on PATH]."
+    ),
+]
+Replicas = Annotated[int, typer.Option("--replicas", min=1, help="Servers, each with its share of the GPUs.")]
 
 
 def carry_out(recipe: Recipe, folder: Path, *, n: int, quiet: bool, limits: Limits | None = None) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,15 +18,20 @@ from selfinstruct.cli._shared import (
     PriceIn,
     PriceOut,
     Quiet,
+    Replicas,
     Sets,
     Urls,
+    VllmPath,
     app,
     carry_out,
     limits_of,
     say,
 )
+from selfinstruct.errors import BadInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from selfinstruct.recipe import Recipe
 
 
@@ -60,6 +66,11 @@ def run(  # noqa: PLR0913 - one parameter per option
     ] = None,
     sets: Sets = None,
     *,
+    serve: Annotated[
+        str | None, typer.Option("--serve", help="Model to serve with vLLM on this machine while the run goes on.")
+    ] = None,
+    replicas: Replicas = 1,
+    vllm: VllmPath = None,
     max_time: MaxTime = None,
     max_tokens: MaxTokens = None,
     max_cost: MaxCost = None,
@@ -83,8 +94,28 @@ def run(  # noqa: PLR0913 - one parameter per option
         _dry_run(resolved, folder)
         return
     limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
-    report = carry_out(resolved, folder, n=resolved.n, limits=limits, quiet=quiet)
+    with _serving(serve, base_url, replicas=replicas, vllm=vllm, quiet=quiet) as urls:
+        if urls:
+            resolved = recipes.load(recipe, sets=sets or (), flags=flags | {"engines.writer.base_url": urls})
+        report = carry_out(resolved, folder, n=resolved.n, limits=limits, quiet=quiet)
     raise typer.Exit(report.exit_status)
+
+
+@contextmanager
+def _serving(
+    model: str | None, base_url: list[str] | None, *, replicas: int, vllm: Path | None, quiet: bool
+) -> Iterator[list[str]]:
+    """Serve `model` while the body runs, if one is named; yield the URLs."""
+    if model is None:
+        yield []
+        return
+    if base_url:
+        msg = "--serve and --base-url: a run asks the server that is started for it, or another"
+        raise BadInputError(msg, remedy="leave one of them out")
+    from selfinstruct.serving import served
+
+    with served(model, replicas=replicas, vllm=vllm, tell=lambda text: say(text, quiet=quiet)) as servers:
+        yield [server.url for server in servers]
 
 
 @app.command()
