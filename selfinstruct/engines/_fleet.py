@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from selfinstruct.errors import SelfInstructError
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 WATCH_SECONDS = 1.0
 """Between two looks at metrics, and at servers that are left alone."""
 
-FIRST_REST, LONGEST_REST = 2.0, 60.0
+FIRST_REST, LONGEST_REST = 1.0, 10.0
 """Seconds until a server that was left alone is looked at again: doubled each time that it fails once more."""
 
 WRONG = 3
@@ -41,6 +42,7 @@ class Fleet:
         self._wrong: dict[str, int] = {}  # unusable answers in a row
         self._trial: set[str] = set()  # back, but not proven yet: one call at a time
         self._busy: dict[str, float] = {}  # until when a server asked for quiet
+        self._back = asyncio.Event()  # set, and replaced, when a server comes back
 
     def pick(self, *, but: Server | None = None) -> Server:
         """Return the least loaded server that is up, not `but` if there is another; when all are down, any in turn."""
@@ -74,6 +76,15 @@ class Fleet:
             if self._wrong[server.url] >= WRONG and self.another(server):
                 self._down(server, f"{self._wrong[server.url]} answers in a row of no use, the last: {failure.text}")
 
+    async def pause(self, seconds: float) -> None:
+        """Wait so long, or until a server comes back when all are away: nobody sleeps on once there is one to ask."""
+        if not all(one.down for one in self.servers):
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._back.wait()
+
     async def watch(self) -> None:
         """Read metrics and look after servers that are down, for ever."""
         while True:
@@ -83,7 +94,7 @@ class Fleet:
     async def _look(self, server: Server) -> None:
         if not server.down:
             await server.measure(seconds=4 * WATCH_SECONDS)
-        elif len(self.servers) > 1 and time.monotonic() >= self._again.get(server.url, 0):
+        elif time.monotonic() >= self._again.get(server.url, 0):
             try:
                 await server.find_model(self._model)
             except SelfInstructError as error:
@@ -92,10 +103,11 @@ class Fleet:
                 self._up(server)
 
     def _up(self, server: Server) -> None:
-        if len(self.servers) > 1:
-            log.warning("%s is back", server.url)
+        log.warning("%s is back", server.url)
         server.down = ""
         self._trial.add(server.url)
+        self._back.set()
+        self._back = asyncio.Event()
 
     def _down(self, server: Server, why: str) -> None:
         rest = min(LONGEST_REST, 2 * self._rest.get(server.url, FIRST_REST / 2))

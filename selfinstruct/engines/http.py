@@ -201,7 +201,7 @@ class HttpEngine(Engine):
                     raise server.gone(outcome.text)
                 server.tell(outcome.text, patience=self.patience)
             tries += 1
-            await asyncio.sleep(_pause(tries, outcome))
+            await fleet.pause(_pause(tries, outcome))
 
     def _open(self) -> Fleet:
         if self._fleet is None:

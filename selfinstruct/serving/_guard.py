@@ -2,7 +2,7 @@
 
     python _guard.py LOG COMMAND...
 
-Standard library only, run by its path. It tells its parent `exit CODE` when the server ended; a line, or the end of its
+Standard library only, run by its path. It tells its parent `pid NUMBER`, and `exit CODE` in the end; a line, or the end of its
 standard input (the parent is gone), tells it to end the server: asked first, killed after DRAIN seconds.
 """
 
@@ -39,6 +39,7 @@ def main() -> None:
             start_new_session=True,  # its number names the session that every child stays in
             preexec_fn=_begin,  # noqa: PLW1509 - two async-signal-safe calls
         )
+    print(f"pid {server.pid}", flush=True)  # noqa: T201 - that is how the parent learns of it
     said = False
     while server.poll() is None and not said:
         readable, _, _ = select.select([sys.stdin], [], [], LOOK)

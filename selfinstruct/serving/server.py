@@ -47,6 +47,7 @@ FLAGS = {
 CPU_FLAGS = {
     # vLLM 0.32 on CPU dies ("CPU Generator does not use offset") when a seeded prompt is prefilled in chunks.
     "--no-enable-chunked-prefill": None,
+    "--enforce-eager": None,  # compiling wants the TorchDynamo that `_environment` switches off
 }
 
 PHASES = (
@@ -95,6 +96,8 @@ class Server:
         self._deaths: deque[float] = deque(maxlen=RESTARTS)
         self.lost = ""
         """Why it is not started any more; empty: it is."""
+        self.pid = 0
+        """Of the server process, and of the session that all its processes are in."""
 
     # -- starting -------------------------------------------------------------------------------------------------
 
@@ -146,6 +149,7 @@ class Server:
         """Wait for its end; start it again unless that is what we wanted, or it dies too often."""
         while True:
             assert self._guard is not None and self._guard.stdout is not None  # noqa: S101, PT018 - launched before
+            self.pid = int(self._guard.stdout.readline().removeprefix("pid ") or 0)
             said = self._guard.stdout.readline().strip()
             self._guard.wait()
             shutil.rmtree(self._scratch, ignore_errors=True)
@@ -208,8 +212,7 @@ class Server:
         telling = [number for number, line in enumerate(lines) if re.search(TELLING, line)] or [len(lines) - 1]
         near = sorted({number + after for number in telling for after in range(AFTER) if number + after < len(lines)})
         shown = "\n".join(dict.fromkeys(printable(_plain(lines[number]), longest=300) for number in near[-SHOWN:]))
-        text = "\n".join(lines)
-        remedy = next((words for pattern, words in REMEDIES if re.search(pattern, text)), f"read {self.log_file}")
+        remedy = next((words for pattern, words in REMEDIES if re.search(pattern, shown)), f"read {self.log_file}")
         msg = f"vLLM on port {self.port}: {why}; the end of {self.log_file}:\n{shown}"
         return UnreachableError(msg, remedy=remedy)
 

@@ -128,3 +128,17 @@ async def test_an_overloaded_one_is_spared() -> None:
             await asyncio.gather(*(engine.complete(ask(number)) for number in range(30)))
             assert sum(state.refused for state in engine.servers()) == len(busy.bodies)
         assert len(free.bodies) == 30
+
+
+async def test_nobody_sleeps_on_when_the_server_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One server, gone and back: calls that wait out long pauses are sent at once."""
+    monkeypatch.setattr(http, "FIRST_WAIT", 3600.0)
+    monkeypatch.setattr(http, "LONGEST_WAIT", 3600.0)
+    async with FakeServer() as first:
+        port = int(first.base_url.rpartition(":")[2].partition("/")[0])
+        engine = await HttpEngine(base_url=first.base_url).__aenter__()
+    calls = [asyncio.create_task(engine.complete(ask(number))) for number in range(8)]
+    await until(lambda: not engine.servers()[0].healthy)
+    async with FakeServer().on_port(port), asyncio.timeout(20):
+        assert all(reply.completions for reply in await asyncio.gather(*calls))
+    await engine.__aexit__(None, None, None)
