@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ DRAIN = 45.0
 LINGER = 10.0
 """Seconds for its children after that; vLLM's take 3."""
 LOOK = 0.1
+SCRATCH = "selfinstruct-vllm-tmp-"
+"""How the folder for the server's sockets begins, which goes with it."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -53,6 +56,8 @@ def main() -> None:
     while _session(server.pid) and time.monotonic() < deadline:
         time.sleep(LOOK)
     _kill(server.pid)
+    if Path(os.environ.get("TMPDIR", "")).name.startswith(SCRATCH):
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     for segment in segments:  # memory that nobody else would ever give back
         segment.unlink(missing_ok=True)
     with suppress(BrokenPipeError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -90,7 +89,6 @@ class Server:
         self._command = [str(vllm.python), "-m", vllm.module, "--model", model, *_flags(vllm, args, port=port), *args]
         self._environment = _environment(vllm, environment or {})
         self._guard: subprocess.Popen[str] | None = None
-        self._scratch = ""
         self._ending = threading.Event()
         self._minder: threading.Thread | None = None
         self._deaths: deque[float] = deque(maxlen=RESTARTS)
@@ -133,10 +131,10 @@ class Server:
     _proven = False  # it was ready once: what dies before that would only die again
 
     def _launch(self) -> None:
-        self._scratch = tempfile.mkdtemp(prefix="selfinstruct-vllm-")  # sockets, which a killed server leaves behind
+        scratch = tempfile.mkdtemp(prefix=_guard.SCRATCH)  # sockets, which a killed server leaves behind
         self._guard = subprocess.Popen(  # noqa: S603 - our own file, in our own Python
             [sys.executable, "-I", _guard.__file__, str(self.log_file), *self._command],
-            env=self._environment | {"TMPDIR": self._scratch},
+            env=self._environment | {"TMPDIR": scratch},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -152,7 +150,6 @@ class Server:
             self.pid = int(self._guard.stdout.readline().removeprefix("pid ") or 0)
             said = self._guard.stdout.readline().strip()
             self._guard.wait()
-            shutil.rmtree(self._scratch, ignore_errors=True)
             if self._ending.is_set():
                 return
             now = time.monotonic()
@@ -190,8 +187,6 @@ class Server:
             self._minder.join()
         if self._guard is not None:
             self._guard.wait()
-        if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
 
     # -- telling --------------------------------------------------------------------------------------------------
 
