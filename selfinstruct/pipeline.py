@@ -22,13 +22,13 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from selfinstruct import __version__, export, runs, seeds
+from selfinstruct import __version__, export, formats, runs, seeds
 from selfinstruct import recipe as recipes
 from selfinstruct.errors import BadInputError, DamageError, Exit
 from selfinstruct.ledger import Accounts
 from selfinstruct.pool import Pool
 from selfinstruct.records import content_id
-from selfinstruct.runner import Ended, Limits, Plan, Runner, Tally
+from selfinstruct.runner import UNREADABLE, Ended, Limits, Plan, Runner, Tally
 from selfinstruct.store import open_run
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.25
 """How often a watcher is told."""
+
+THROUGH = frozenset({"filled", "collapsed", "exhausted"})
+"""How an order ends that came to its end. What could not be read in it is asked anew by the next."""
 
 STALL_SECONDS = 45.0
 """Without a single answer while calls are under way, a line says so: a server can be stuck and still look healthy."""
@@ -67,6 +70,8 @@ class Progress:
     """... and how many may be at the engines at once, just now."""
     servers: tuple[ServerState, ...] = ()
     """What the servers tell of themselves."""
+    settled: int | None = None
+    """Rows before the first request that is not settled: the run ends when they are `target`. None: not told."""
 
     @property
     def rows(self) -> int:
@@ -116,12 +121,15 @@ async def run(
     try:
         async with AsyncExitStack() as stack:
             engines = await _open(recipe.engines, stack)
+            recipe = await formats.settle(recipe, engines, tasks=tasks, store=store)
             models = {name: engine.model_name for name, engine in engines.items()}
-            _begin(store, recipe, target=target, inputs=_inputs(recipe, models, seeds_digest))
+            tried = _tried(store)
+            _begin(store, recipe, target=target, inputs=_inputs(recipe, models, seeds_digest), tried=tried)
             runner = Runner(
                 _plan(recipe, models), engines=engines, store=store, pool=Pool(tasks),
                 concurrency=None if recipe.concurrency == "auto" else recipe.concurrency,
                 limits=limits, seconds=float(store.get_meta().get("seconds", 0)),
+                tried=tried,
             )  # fmt: skip
             ended = await _watched(runner, recipe, target, watch=watch, handle_signals=handle_signals, models=models)
         store.flush()
@@ -164,7 +172,18 @@ def _inputs(recipe: Recipe, models: dict[str, str], seeds_digest: str) -> dict[s
     return inputs
 
 
-def _begin(store: RunStore, recipe: Recipe, *, target: int, inputs: dict[str, str]) -> None:
+def _tried(store: RunStore) -> dict[str, int]:
+    """Return how often work was tried that the order before this one could not read, by id.
+
+    A run that was killed or capped is still at its order: it must end as if nothing had happened.
+    """
+    known = store.get_meta()
+    if known.get("ended") not in THROUGH:
+        return dict(json.loads(known.get("tried", "{}")))
+    return {row.id: row.tries for row in store.works(failed=True) if str(row.error).startswith(UNREADABLE)}
+
+
+def _begin(store: RunStore, recipe: Recipe, *, target: int, inputs: dict[str, str], tried: dict[str, int]) -> None:
     """Write down what this run is, or refuse when the folder holds another.
 
     Raises:
@@ -186,6 +205,7 @@ def _begin(store: RunStore, recipe: Recipe, *, target: int, inputs: dict[str, st
     essence = json.dumps([recipe.essence(), inputs], sort_keys=True)
     store.put_meta(
         {
+            "tried": json.dumps(tried),
             "recipe": recipe.model_dump_json(),
             "inputs": json.dumps(inputs, sort_keys=True),
             "digest": content_id(essence),
@@ -224,6 +244,7 @@ async def _watched(
                     waiting=sum(one.waiting for one in places),
                     slots=sum(one.size for one in places),
                     servers=tuple(state for lane in lanes for state in lane.engine.servers()),
+                    settled=runner.filled,
                 )
             )  # fmt: skip
 

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from selfinstruct.engines.base import Reply
@@ -37,6 +38,8 @@ FIRST_GUESS = 4
 FAILURES_IN_A_ROW = 25
 """So many failed records without one success between them end the run: it is not the records."""
 
+UNREADABLE = "unreadable: "
+"""How the error of work begins whose answers could not be read."""
 
 TUNE_SECONDS = 1.0
 """Between two looks at the servers."""
@@ -137,10 +140,12 @@ class Runner:
         concurrency: int | None,
         limits: Limits = Limits(),
         seconds: float = 0.0,
+        tried: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Take what a run consists of; nothing happens before `run`.
 
-        `concurrency` is shared by all engines; None lets each find its own. `seconds` is what earlier invocations took.
+        `concurrency` is shared by all engines; None lets each find its own. `seconds` is what earlier invocations took,
+        `tried` how often work (by id) was tried in vain before this order: it gets as many tries again.
         """
         self.plan = plan
         self.tally = Tally()
@@ -150,6 +155,7 @@ class Runner:
         self._pool = pool
         self._limits = limits
         self._seconds, self._began = seconds, time.monotonic()
+        self._tried = tried
         self._root = plan.stages[0]
         parents = stage_parents(plan.stages)
         self._children = {s.label: [c for c in plan.stages if parents[c.label] == s.label] for s in plan.stages}
@@ -173,6 +179,11 @@ class Runner:
         self._target = 0
         self._started = 0  # number of the next new request
         self._available: int | None = None
+
+    @property
+    def filled(self) -> int:
+        """Rows before the first request that is not settled."""
+        return self._filled
 
     # -- the run --------------------------------------------------------------------------------------------------
 
@@ -322,9 +333,9 @@ class Runner:
     async def _attempt(
         self, stage: AnyStage, place: _Place, work_id: str, below: tuple[Record, ...], failed_below: int
     ) -> tuple[Work, Sequence[Record | Dropped], str | None]:
-        """Ask until the answer can be read, at most `stage.tries` times. Returns the outputs, or the last error."""
-        error = ""
-        for attempt in range(1, stage.tries + 1):
+        """Ask until the answer can be read, at most `stage.tries` times an order. Returns the outputs, or the last error."""
+        error, unread = "", None
+        for attempt in range(1, self._tried.get(work_id, 0) + stage.tries + 1):
             work = Work(
                 id=work_id,
                 stage=stage.label,
@@ -337,11 +348,13 @@ class Runner:
                 language=self.plan.language,
                 attempt=attempt,
                 ask=partial(self._ask, stage.label, place.request, work_id),
+                unread=unread,
             )
             try:
                 work.outputs = await stage.process(place.record, work)
             except UnreadableError as problem:
-                error = f"unreadable: {problem}"
+                error = f"{UNREADABLE}{problem}"
+                unread = work.unreadable(problem)
             except CallError as problem:
                 error = str(problem)
                 break

@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from pydantic import InstanceOf, SerializeAsAny
 
 from selfinstruct import prompts
-from selfinstruct.engines.base import CompletionRequest, Constraint, Prompt, Reply, Sampling
-from selfinstruct.errors import BadInputError
+from selfinstruct.engines.base import (
+    Completion,
+    CompletionRequest,
+    Constraint,
+    FinishReason,
+    Prompt,
+    Reply,
+    Sampling,
+)
+from selfinstruct.errors import BadInputError, UnreadableError
 from selfinstruct.records import (
     Dropped,
     DropReason,
@@ -28,6 +36,7 @@ from selfinstruct.records import (
     SeedTask,
     content_id,
 )
+from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
     from selfinstruct.pool import Pool
@@ -38,6 +47,21 @@ R = TypeVar("R", bound=Record)
 
 Ask = Callable[[str, CompletionRequest], Awaitable[Reply]]
 """(engine name, request) -> reply: given by the runner, which keeps the journal."""
+
+AGAIN = "again"
+"""Prompt file that shows a model its unreadable answer."""
+SHOWN = 800
+"""Characters of it that are shown: its form is seen at the beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An answer that could not be read: the next try shows it to the model, with what was wrong."""
+
+    call: int
+    """Which of the work's calls gave it."""
+    answer: str
+    why: str
 
 
 @dataclass(slots=True)
@@ -57,8 +81,11 @@ class Work:
     ask: Ask
     outputs: Sequence[Record | Dropped] = ()
     """What `process` returned: gates see the siblings of a record here."""
+    unread: Unread | None = None
+    """What the try before this one could not read."""
     _provenance: Provenance | None = None
     _calls: int = 0
+    _answer: str = ""
     _made: int = field(default=0)
 
     def ancestor(self, kind: type[R]) -> R:
@@ -81,6 +108,8 @@ class Work:
     ) -> Reply:
         """Ask `engine`. The sampling seed follows from run seed, work and try; an answered call is never sent again."""
         call = f"{self.id}-{self.attempt}-{self._calls}"
+        if self.unread is not None and self.unread.call == self._calls:
+            prompt = self._again(prompt, self.unread)
         self._calls += 1
         seed = int(content_id(self.run_seed, call), 16) >> 1
         reply = await self.ask(
@@ -96,7 +125,29 @@ class Work:
             ),
         )
         self._provenance = Provenance(stage=self.stage, model=reply.model, seed=seed, scripted=reply.scripted)
+        self._answer = reply.completions[0].text
         return reply
+
+    def unreadable(self, error: UnreadableError) -> Unread | None:
+        """Return what the next try shows of the latest answer; None after the first try.
+
+        A model that was shown its mistake and repeats it is asked the third time as if for the first.
+        """
+        return Unread(self._calls - 1, self._answer, str(error)) if self.attempt == 1 and self._calls else None
+
+    def _again(self, prompt: Prompt, unread: Unread) -> Prompt:
+        """Return a chat prompt with the unreadable answer after it; its beginning stays as the server has it cached."""
+        if isinstance(prompt, str):
+            return prompt
+        told = prompts.render(
+            AGAIN,
+            language=self.language,
+            why=printable(unread.why),
+            answer=unread.answer[:SHOWN],
+            nonce=content_id(self.run_seed, AGAIN, self.id),
+        )
+        *before, last = prompt
+        return (*before, last.model_copy(update={"content": f"{last.content}\n\n{told}"}))
 
     def make(self, kind: type[R], **values: object) -> R:
         """Make the next record: its id follows from this work and its position, its parent is the work's record."""
@@ -115,6 +166,15 @@ class Work:
         # A stage that asks no model passes on where its material came from.
         source = self.below[-1] if self.below else self.record
         return source.provenance.model_copy(update={"stage": self.stage})
+
+
+def unfinished(completion: Completion) -> DropReason | None:
+    """Return why an answer is not a whole one: cut, runaway (it repeated itself), or what else ended it."""
+    reason = completion.finish_reason
+    if reason is FinishReason.STOP:
+        return None
+    rules = {FinishReason.LENGTH: "cut", FinishReason.REPETITION: "runaway"}
+    return DropReason(rule=rules.get(reason, reason.value), figure=reason.value, threshold="stop")
 
 
 class Gate(Frozen):
@@ -155,6 +215,8 @@ class Stage(Frozen, Generic[In, Out]):
 
     free: ClassVar[bool] = False
     """Asks no model: worked out afresh on resume, so that it follows what is below its record."""
+    forms: ClassVar[tuple[str, ...]] = ()
+    """What `format: auto` chooses from, the preferred one first; nothing for a stage without that choice."""
 
     @abstractmethod
     async def process(self, record: In, work: Work) -> Sequence[Out | Dropped]:
@@ -215,14 +277,22 @@ class Stage(Frozen, Generic[In, Out]):
 
     def inputs(self, *, language: str) -> dict[str, str]:
         """Return what it reads beside its config, by name: digests of its prompt, demonstration and gate files."""
-        texts = {f"prompt {name}": prompts.source(name, language=language) for name in self.prompt_files()}
+        again = () if self.free or self.tries == 1 else (AGAIN,)
+        texts = {f"prompt {name}": prompts.source(name, language=language) for name in (*self.prompt_files(), *again)}
         shown = {name: prompts.demonstrations(name, language=language) for name in self.demonstration_files()}
         digests = {name: content_id(text) for name, text in texts.items()}
         digests |= {f"demonstrations {name}": content_id(json.dumps(rows)) for name, rows in shown.items()}
         return digests | {name: digest for gate in self.gates for name, digest in gate.inputs().items()}
 
     def fingerprint(self, *, models: Mapping[str, str], language: str) -> str:
-        """Return what its ids depend on: config, gates, prompts, demonstrations, models."""
+        """Return what its ids depend on: config, gates, prompts, demonstrations, models.
+
+        Raises:
+            BadInputError: its form of answer is not settled yet.
+        """
+        if getattr(self, "format", None) == "auto":
+            msg = f"stage {self.label}: `format: auto` was not settled before the run"
+            raise BadInputError(msg, remedy=f"name one: {', '.join(self.forms)}; or see formats.settle")
         config = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         inputs = json.dumps(self.inputs(language=language), sort_keys=True)
         return content_id(config, inputs, *(models[name] for name in self.engines()))

@@ -430,7 +430,7 @@ def test_a_judge_and_an_exporter_from_outside(tmp_path: Path) -> None:
 def test_a_gate_and_a_stage_from_outside(tmp_path: Path) -> None:
     """Named as package.module:Class in a recipe, they run, are counted, and their drops are kept with reasons."""
     gates = [{"kind": "tests.test_pipeline:NoHow"}]
-    report = run(tmp_path / "run", rows=30, stages__bootstrap__gates=gates)
+    report = run(tmp_path / "run", rows=100, stages__bootstrap__gates=gates)
     assert report.accounts.drops["how"] > 0
     data = recipe.load("demo", environment={}).model_dump(mode="json")
     data["stages"].append({"kind": "tests.test_pipeline:Shout"})

@@ -166,6 +166,13 @@ def examples(pairs: list[Pair], *, label_first: bool) -> str:
     return "".join(f"\nExample {n}\nInput: {given}\nOutput: {output}" for n, (given, output) in enumerate(pairs, 1))
 
 
+def lines(pairs: list[Pair], *, label_first: bool) -> str:
+    """Return instances as the chat prompts show them to models that do badly with JSON."""
+    if label_first:
+        return "\n".join(f"Label: {label}\nInput: {given}\n###" for given, label in pairs)
+    return "\n".join(f"Input: {given or '(none)'}\nOutput: {output}\n###" for given, output in pairs)
+
+
 def filled(schema: dict[str, Any], draw: Random) -> Any:  # noqa: ANN401 - JSON is of any shape
     """Return a value of a small schema that is none of the pipeline's: a server that is probed must keep to it."""
     if "enum" in schema:

@@ -16,12 +16,15 @@ class Asked(StrEnum):
     """What a prompt wants."""
 
     TASKS = auto()
+    TASK_LINES = auto()
     NUMBERED = auto()
     BLOCKS = auto()
     CLASSIFY = auto()
     CONTINUE_CLASSIFY = auto()
     INSTANCES = auto()
+    INSTANCE_LINES = auto()
     LABELLED = auto()
+    LABELLED_LINES = auto()
     EXAMPLES = auto()
     LABELLED_EXAMPLES = auto()
     VERDICT = auto()
@@ -43,9 +46,22 @@ _BEGINNINGS = {
     "You write worked examples of tasks": Asked.INSTANCES,
     "You write worked examples of classification": Asked.LABELLED,
 }
+_PLAIN = {
+    Asked.TASKS: Asked.TASK_LINES,
+    Asked.INSTANCES: Asked.INSTANCE_LINES,
+    Asked.LABELLED: Asked.LABELLED_LINES,
+}
+_JSON_SHOWN = ('{"tasks":', '{"instances":')
+_AGAIN = "\n\nA first answer to this could not be read. "
 _END_OF_ANSWER = "\nEnd of answer "
 _SHOWN = "Shown tasks:\n"
 _TASK = "\nTask: "
+
+
+def at_first(prompt: str) -> str:
+    """Return a prompt without what is added when it is asked again."""
+    place = prompt.rfind(_AGAIN)
+    return prompt if place < 0 else prompt[:place]
 
 
 def what(request: CompletionRequest, prompt: str) -> Asked:
@@ -66,7 +82,9 @@ def _constrained(constraint: Constraint) -> Asked | None:
 
 
 def _chat(prompt: str) -> Asked:
-    return next((asked for start, asked in _BEGINNINGS.items() if prompt.startswith(start)), Asked.RESPOND)
+    found = next((asked for start, asked in _BEGINNINGS.items() if prompt.startswith(start)), Asked.RESPOND)
+    in_json = any(start in prompt[:2000] for start in _JSON_SHOWN)
+    return found if in_json else _PLAIN.get(found, found)
 
 
 def _completion(prompt: str) -> Asked:

@@ -52,6 +52,8 @@ def body(request: CompletionRequest, *, model: str, dialect: str) -> dict[str, A
         written["logit_bias"] = sampling.logit_bias
     if request.seed is not None:
         written["seed"] = request.seed
+    if sampling.repetition_detection is not None and dialect == "vllm":
+        written["repetition_detection"] = sampling.repetition_detection.model_dump()
     if request.constraint is not None:
         written |= _constraint(request.constraint, dialect)
     return written | _asked(request)

@@ -44,6 +44,20 @@ def user(text: str) -> tuple[Message, ...]:
     return (Message(role="user", content=text),)
 
 
+class RepetitionDetection(Frozen):
+    """Ends an answer that goes round in circles, blanks in JSON included. Names and ranges are vLLM's (0.32).
+
+    4 repetitions, as in its documentation, would have ended 1.3 % of 9,745 honest answers (Alpaca's and our seeds'): tables,
+    rulers, indented code. 16 end 0.12 % of them where each blank and dash counts as a token, and none where 16 of
+    them are one, as in most vocabularies; a loop of one sentence still ends within 320 tokens.
+    """
+
+    max_pattern_size: Annotated[int, Field(ge=1)] = 20
+    """Longest pattern looked for, in tokens; the shortest is one."""
+    min_count: Annotated[int, Field(ge=2)] = 16
+    """So many times in a row end the answer."""
+
+
 class Sampling(Frozen):
     """How to draw tokens. Names and ranges are vLLM's; fields left at None are not sent."""
 
@@ -67,6 +81,8 @@ class Sampling(Frozen):
     """The answer ends before any of these."""
     logit_bias: dict[str, float] = Field(default_factory=dict)
     """Token id (as text) to bias, -100 to 100."""
+    repetition_detection: RepetitionDetection | None = RepetitionDetection()
+    """When an answer counts as runaway; null never. Sent to vLLM alone: others refuse what they do not know."""
 
 
 class Choice(Frozen):

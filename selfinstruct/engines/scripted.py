@@ -80,8 +80,8 @@ class ScriptedEngine(Engine):
 
     async def complete(self, request: CompletionRequest) -> Reply:
         """Answer `request` as the script has it."""
-        prompt = request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
-        key = self._key(request)
+        asking = request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
+        prompt, key = asked.at_first(asking), self._key(request)
         if self.latency or self.latency_spread:
             await asyncio.sleep(self._seconds(key))
         wanted = asked.what(request, prompt)
@@ -89,7 +89,7 @@ class ScriptedEngine(Engine):
             self._complete(request, prompt, wanted, Random(key + place))  # noqa: S311 - repeatable
             for place in range(request.n)
         )
-        usage = Usage(prompt_tokens=_tokens(prompt), completion_tokens=sum(_tokens(one.text) for one in completions))
+        usage = Usage(prompt_tokens=_tokens(asking), completion_tokens=sum(_tokens(one.text) for one in completions))
         return Reply(completions=completions, model=self.model_name, usage=usage, scripted=True)
 
     def _key(self, request: CompletionRequest) -> int:
@@ -131,9 +131,10 @@ class ScriptedEngine(Engine):
         """Return the answer that would be, were there no accidents."""
         schema = request.constraint.schema_ if isinstance(request.constraint, JsonSchema) else {}
         match wanted:
-            case Asked.TASKS:
+            case Asked.TASKS | Asked.TASK_LINES:
                 count = _at_most(schema, "tasks") or min(asked.number(prompt), MOST_TASKS)
-                return _json({"tasks": self._instructions(prompt, draw, count)})
+                tasks = self._instructions(prompt, draw, count)
+                return _json({"tasks": tasks}) if wanted is Asked.TASKS else "\n".join(f"Task: {one}" for one in tasks)
             case Asked.NUMBERED:
                 first = asked.number(prompt)
                 items = enumerate(self._instructions(prompt, draw, LISTED), first)
@@ -146,9 +147,10 @@ class ScriptedEngine(Engine):
                 order = (1, 0) if wanted is Asked.LABELLED else (0, 1)
                 rows = [{("input", "output")[i]: pair[i] for i in order} for pair in pairs]
                 return _json({"instances": rows})
-            case Asked.EXAMPLES | Asked.LABELLED_EXAMPLES:
+            case Asked.EXAMPLES | Asked.LABELLED_EXAMPLES | Asked.INSTANCE_LINES | Asked.LABELLED_LINES:
                 pairs = self._instances(asked.task(prompt), draw, wanted, at_most=INSTANCES)
-                return answers.examples(pairs, label_first=wanted is Asked.LABELLED_EXAMPLES)
+                plain = wanted in {Asked.INSTANCE_LINES, Asked.LABELLED_LINES}
+                return (answers.lines if plain else answers.examples)(pairs, label_first=wanted in _LABEL_FIRST)
             case Asked.VERDICT | Asked.VERDICT_TEXT:
                 return self._verdict(prompt, draw, wanted)
             case Asked.SCHEMA:
@@ -175,7 +177,7 @@ class ScriptedEngine(Engine):
         return texts
 
     def _instances(self, task: str, draw: Random, wanted: Asked, *, at_most: int) -> list[answers.Pair]:
-        write = answers.labelled if wanted in {Asked.LABELLED, Asked.LABELLED_EXAMPLES} else answers.instances
+        write = answers.labelled if wanted in _LABEL_FIRST else answers.instances
         return answers.spoilt(write(task, draw, at_most=at_most), self.bad_instances, draw, at_most=at_most)
 
     def _blocks(self, prompt: str, draw: Random) -> str:
@@ -198,6 +200,7 @@ class ScriptedEngine(Engine):
 
 
 _JSON = {Asked.TASKS, Asked.INSTANCES, Asked.LABELLED, Asked.VERDICT, Asked.SCHEMA}
+_LABEL_FIRST = {Asked.LABELLED, Asked.LABELLED_LINES, Asked.LABELLED_EXAMPLES}
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 

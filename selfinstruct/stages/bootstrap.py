@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from selfinstruct import prompts
-from selfinstruct.engines.base import Completion, FinishReason, JsonSchema, Sampling, user
+from selfinstruct.engines.base import Completion, JsonSchema, Sampling, user
 from selfinstruct.errors import UnreadableError
 from selfinstruct.records import Dropped, DropReason, Instruction, Request, SeedTask
-from selfinstruct.stage import Stage
-from selfinstruct.text.reply import read_blocks, read_list, read_numbered
+from selfinstruct.stage import Stage, unfinished
+from selfinstruct.text.reply import read_blocks, read_list, read_marked, read_numbered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,9 @@ class Bootstrap(Stage[Request, Instruction]):
 
     kind: Literal["bootstrap"] = "bootstrap"
     prompt: str = "bootstrap"
-    format: Literal["json", "numbered", "blocks"] = "json"
-    """json: chat models, constrained. numbered: Self-Instruct's list. blocks: Alpaca's, with input and output."""
+    format: Literal["auto", "json", "lines", "numbered", "blocks"] = "json"
+    """json: chat models, constrained. lines: chat models that do badly with JSON. auto: whichever of these two a trial finds
+    readable. numbered: Self-Instruct's list. blocks: Alpaca's, with input and output."""
     sampling: Sampling = Sampling(max_tokens=1024)
     """How to draw."""
     human: Annotated[int, Field(ge=1)] = 6
@@ -47,6 +48,8 @@ class Bootstrap(Stage[Request, Instruction]):
     capitalize: bool = False
     """First letter upper, all others lower, as the published code has it ("NASA" becomes "nasa")."""
 
+    forms: ClassVar[tuple[str, ...]] = ("json", "lines")
+
     def sees(self, number: int) -> int:
         """Return how many requests must be admitted before request `number` may start."""
         return (
@@ -56,9 +59,11 @@ class Bootstrap(Stage[Request, Instruction]):
     async def process(self, record: Request, work: Work) -> Sequence[Instruction | Dropped]:
         """Ask for new instructions; an answer that is cut or cannot be read is one drop, with its text."""
         shown, ids = self._demonstrations(record.number, work)
-        text = prompts.render(self.prompt, language=work.language, demonstrations=shown, count=self.count)
+        text = prompts.render(
+            self.prompt, language=work.language, demonstrations=shown, count=self.count, form=self.format
+        )
         reply = await work.complete(
-            user(text) if self.format == "json" else text,
+            user(text) if self.format in self.forms else text,
             self.sampling,
             engine=self.engine,
             constraint=_schema(self.count) if self.format == "json" else None,
@@ -88,9 +93,9 @@ class Bootstrap(Stage[Request, Instruction]):
         return [" ".join(text.split()).rstrip(":") for text in texts], ids
 
     def _read(self, completion: Completion, *, first: int) -> list[dict[str, str] | Dropped]:
-        cut = completion.finish_reason is not FinishReason.STOP
-        if cut and self.format != "blocks":
-            return [_dropped("cut", completion)]
+        cut = unfinished(completion)
+        if cut and self.format not in {"blocks", "lines"}:
+            return [Dropped(reason=cut, text=completion.text)]
         items: list[dict[str, str] | Dropped]
         if self.format == "json":
             try:
@@ -98,15 +103,18 @@ class Bootstrap(Stage[Request, Instruction]):
                     " ".join(item.split()) for item in read_list(completion.text, name="tasks") if isinstance(item, str)
                 ]
             except UnreadableError as error:
-                return [_dropped("unreadable", completion, why=str(error))]
+                return [_unreadable(completion, str(error))]
             items = [{"text": text} for text in texts if text]
-        elif self.format == "numbered":
-            items = [{"text": text} for text in read_numbered(completion.text)]
+        elif self.format == "blocks":
+            items = [_drafted(block) for block in read_blocks(completion.text, first=first)]
         else:
-            blocks = read_blocks(completion.text, first=first)
-            items = [_drafted(block) for block in (blocks[:-1] if cut else blocks)]
-            items += [_dropped("cut", completion)] if cut else []
-        return items or [_dropped("unreadable", completion, why="no instruction in the answer")]
+            texts = (
+                read_marked(completion.text, name="Task") if self.format == "lines" else read_numbered(completion.text)
+            )
+            items = [{"text": text} for text in texts]
+        if cut:
+            return [*items[:-1], Dropped(reason=cut, text=completion.text)]
+        return items or [_unreadable(completion, "no instruction in the answer")]
 
     def _cased(self, record: Instruction) -> Instruction:
         return record.model_copy(update={"text": record.text.capitalize()}) if self.capitalize else record
@@ -138,6 +146,9 @@ def _drafted(block: tuple[str, str, str] | None) -> dict[str, str] | Dropped:
     return dict(zip(("text", "input", "output"), block, strict=True))
 
 
-def _dropped(rule: str, completion: Completion, **evidence: str) -> Dropped:
-    reason = DropReason(rule=rule, figure=completion.finish_reason.value, threshold="stop", evidence=evidence)
-    return Dropped(reason=reason, text=completion.text)
+def _unreadable(completion: Completion, why: str) -> Dropped:
+    reason = completion.finish_reason.value
+    return Dropped(
+        reason=DropReason(rule="unreadable", figure=reason, threshold="stop", evidence={"why": why}),
+        text=completion.text,
+    )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from selfinstruct import prompts
-from selfinstruct.engines.base import Completion, FinishReason, Sampling, user
+from selfinstruct.engines.base import Completion, Sampling, user
 from selfinstruct.records import Dropped, DropReason, Instance, Instruction, Response
-from selfinstruct.stage import Stage
+from selfinstruct.stage import Stage, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Respond(Stage[Instance, Response]):
         return self.models
 
     async def process(self, record: Instance, work: Work) -> Sequence[Response | Dropped]:
-        """Ask each model; an answer that is cut or empty is a drop, its neighbours stay."""
+        """Ask each model; an answer that is cut, runaway or empty is a drop, its neighbours stay."""
         text = prompts.render(
             self.prompt, language=work.language, instruction=work.ancestor(Instruction).text, input=record.input
         )
@@ -46,10 +46,7 @@ class Respond(Stage[Instance, Response]):
 
 
 def _incomplete(completion: Completion) -> Dropped | None:
-    reason = completion.finish_reason
-    if reason is not FinishReason.STOP:
-        rule = "cut" if reason is FinishReason.LENGTH else reason.value
-        return Dropped(reason=DropReason(rule=rule, figure=reason.value, threshold="stop"), text=completion.text)
-    if not completion.text.strip():
-        return Dropped(reason=DropReason(rule="empty", figure=0, threshold=1), text=completion.text)
-    return None
+    reason = unfinished(completion)
+    if reason is None and not completion.text.strip():
+        reason = DropReason(rule="empty", figure=0, threshold=1)
+    return None if reason is None else Dropped(reason=reason, text=completion.text)

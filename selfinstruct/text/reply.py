@@ -101,6 +101,63 @@ def _read_block(block: str, number: int) -> tuple[str, str, str] | None:
     return " ".join(instruction.split()), "" if given.lower() in {"<noinput>", "noinput"} else given, output
 
 
+END = "###"
+"""The line that ends a pair of marked texts."""
+
+_MARKED = re.compile(r"(?:[-*•] |\d{1,3}[.)] )?(?:\*\*)?(\w{1,20})(?: \d{1,3})?:(?:\*\*)?")
+"""`Task: `, also as `- Task: `, `2. Task: `, `Task 2:` and in bold: how weak models write it."""
+
+
+def _marked(line: str, names: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return (name, what follows) of a line that begins with one of `names` and a colon."""
+    found = _MARKED.match(line.strip())
+    return (found[1], line.strip()[found.end() :]) if found and found[1] in names else None
+
+
+def read_marked(text: str, *, name: str) -> list[str]:
+    """Return what follows each `name:` at the beginning of a line, up to the next one or an empty line.
+
+    Whitespace inside becomes single blanks. What stands before the first or after an empty line is talk, and left out.
+    """
+    items: list[list[str]] = []
+    inside = False
+    for line in text[:LONGEST].split("\n"):
+        found = _marked(line, (name,))
+        if found is not None:
+            items.append([found[1]])
+        elif inside and line.strip():
+            items[-1].append(line)
+        inside = found is not None or (inside and bool(line.strip()))
+    return [item for item in (" ".join(" ".join(lines).split()) for lines in items) if item]
+
+
+def read_pairs(text: str, *, names: tuple[str, str]) -> list[tuple[str, str]]:
+    """Read pairs of texts headed by `names` at the beginning of a line, each pair ended by a line `###`.
+
+    What stands before the first name of a pair is talk, and left out. Other lines belong to the text they follow. The last
+    pair may lack its end.
+
+    Raises:
+        UnreadableError: names of a pair that are not these two, each once, in this order.
+    """
+    pairs: list[tuple[str, str]] = []
+    parts: list[tuple[str, list[str]]] = []
+    for line in [*text[:LONGEST].split("\n"), END]:
+        found = _marked(line, names)
+        if found is not None:
+            parts.append((found[0], [found[1]]))
+        elif parts and line.strip() != END:
+            parts[-1][1].append(line)
+        elif parts:
+            if [name for name, _ in parts] != [*names]:
+                msg = f"not one {names[0]} and one {names[1]} before each line {END}"
+                raise UnreadableError(msg)
+            first, second = ("\n".join(lines).strip() for _, lines in parts)
+            pairs.append((first, second))
+            parts = []
+    return pairs
+
+
 def read_examples(text: str) -> list[tuple[str, str]]:
     """Read input-first examples: (input, output) per "Example N", or one output alone (Self-Instruct)."""
     pairs = []

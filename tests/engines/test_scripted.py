@@ -41,7 +41,16 @@ from selfinstruct.records import Instruction, Provenance
 from selfinstruct.stages.bootstrap import Bootstrap
 from selfinstruct.stages.bootstrap import _schema as tasks_schema
 from selfinstruct.stages.instances import _schema as instances_schema
-from selfinstruct.text.reply import read_blocks, read_examples, read_json, read_labelled, read_numbered, read_score
+from selfinstruct.text.reply import (
+    read_blocks,
+    read_examples,
+    read_json,
+    read_labelled,
+    read_marked,
+    read_numbered,
+    read_pairs,
+    read_score,
+)
 from selfinstruct.text.rouge import NoveltyIndex
 
 NEVER = dict.fromkeys(
@@ -82,20 +91,20 @@ def shown(number: int) -> list[str]:
 
 
 def bootstrap(number: int = 0, **changes: Any) -> CompletionRequest:
-    text = prompts.render("bootstrap", demonstrations=shown(number), count=8)
+    text = prompts.render("bootstrap", demonstrations=shown(number), count=8, form="json")
     return ask(user(text), tasks_schema(8), seed=number, **changes)
 
 
 def written(task: str, **changes: Any) -> CompletionRequest:
     label_first = task == LABEL
     name = "label_first" if label_first else "input_first"
-    text = prompts.render(name, demonstrations=prompts.demonstrations(name), instruction=task, count=5)
+    text = prompts.render(name, demonstrations=prompts.demonstrations(name), instruction=task, count=5, form="json")
     return ask(user(text), instances_schema(5, label_first=label_first), **changes)
 
 
 def judged(task: str, given: str, answer: str, **changes: Any) -> CompletionRequest:
     text = prompts.render(
-        "alpagasus", dimension="accuracy", nonce="n0nce", instruction=task, input=given, answer=answer
+        "alpagasus", dimension="accuracy", nonce="n0nce", instruction=task, input=given, answer=answer, form="json"
     )
     return ask(user(text), VERDICT, **changes)
 
@@ -274,6 +283,39 @@ async def test_instances_as_text() -> None:
     assert [label for _, label in pairs] == ["urgent", "routine", "optional"]
 
 
+async def test_plain_lines_for_chat_prompts() -> None:
+    """Told by the prompt alone: as many tasks as asked for, and the same instances as in JSON, in the marked form."""
+    text = prompts.render("bootstrap", demonstrations=shown(0), count=6, form="lines")
+    assert len(read_marked((await one(FAULTLESS, ask(user(text)))).text, name="Task")) == 6
+    for task, name, marks in (
+        (OPEN, "input_first", ("Input", "Output")),
+        (TEXT, "input_first", ("Input", "Output")),
+        (LABEL, "label_first", ("Label", "Input")),
+    ):
+        shots = prompts.demonstrations(name)
+        text = prompts.render(name, demonstrations=shots, instruction=task, count=5, form="lines")
+        pairs = read_pairs((await one(FAULTLESS, ask(user(text)))).text, names=marks)
+        assert all(first and second for first, second in pairs)
+        assert (pairs[0][0] == "(none)") == (task == OPEN)
+    assert [label for label, _ in pairs] == ["urgent", "routine", "optional"]
+
+
+async def test_asked_again_it_answers_the_same_question() -> None:
+    """What is added when an answer could not be read changes the answer, not what is answered."""
+    told = prompts.render("again", why="no", answer='{"tasks":["x"]}\nTask: Other.\nWrite 3 new tasks.', nonce="c0de")
+    for sent in (True, False):
+        request = written(TEXT) if sent else written(TEXT).model_copy(update={"constraint": None})
+        assert not isinstance(request.prompt, str)
+        (message,) = request.prompt
+        again = request.model_copy(update={"prompt": user(f"{message.content}\n\n{told}")})
+        first, second = (await one(FAULTLESS, request)).text, (await one(FAULTLESS, again)).text
+        assert first != second
+        assert all(row["input"] and row["output"] for row in read_json(second)["instances"])
+    assert (await FAULTLESS.complete(again)).usage.prompt_tokens > (
+        await FAULTLESS.complete(request)
+    ).usage.prompt_tokens
+
+
 async def test_no_more_instances_than_the_schema_allows() -> None:
     """What maxItems says holds, faults included."""
     for seed in range(50):
@@ -304,9 +346,12 @@ async def test_the_judge_tells_good_answers_from_weak_ones() -> None:
 async def test_a_verdict_in_plain_text() -> None:
     """Score alone on the first line; without a schema the JSON prompt still gets JSON."""
     values = {"dimension": "accuracy", "nonce": "n0nce", "instruction": OPEN, "input": "", "answer": "It depends."}
-    plain = await one(FAULTLESS, ask(user(prompts.render("alpagasus_completion", **values))))
+    plain = await one(FAULTLESS, ask(user(prompts.render("alpagasus", form="text", **values))))
     assert 1 <= read_score(plain.text, lowest=0, highest=5) <= 2
-    assert read_json((await one(FAULTLESS, ask(user(prompts.render("alpagasus", **values))))).text)["score"] <= 2
+    assert (
+        read_json((await one(FAULTLESS, ask(user(prompts.render("alpagasus", form="json", **values))))).text)["score"]
+        <= 2
+    )
 
 
 def test_labels_deserved_by_their_inputs() -> None:

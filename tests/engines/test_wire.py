@@ -20,6 +20,16 @@ def choice(**changes: Any) -> dict[str, Any]:
     return {"index": 0, "finish_reason": "stop", "message": {"content": "ok"}, **changes}
 
 
+def test_runaway_answers_are_ended_where_the_server_can() -> None:
+    """A vLLM is told when; others, which may refuse what they do not know, are not; null is not sent."""
+    wanted = {"max_pattern_size": 20, "min_count": 16}
+    assert wire.body(ask(), model="m", dialect="vllm")["repetition_detection"] == wanted
+    for dialect in ("openai", "none"):
+        assert "repetition_detection" not in wire.body(ask(), model="m", dialect=dialect)
+    never = ask(sampling=Sampling(max_tokens=8, repetition_detection=None))
+    assert "repetition_detection" not in wire.body(never, model="m", dialect="vllm")
+
+
 def test_unpaired_surrogates_and_nul_become_replacement_characters() -> None:
     """They can be neither encoded nor stored; everything else stays as it came."""
     value = json.loads(

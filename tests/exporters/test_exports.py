@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -147,7 +146,14 @@ def test_a_folder_is_replaced_in_one_step(tmp_path: Path) -> None:
 
     def look() -> None:
         while not done.is_set():
-            seen.add(tuple(sorted(os.listdir(place))))  # noqa: PTH208 - one system call, no generator
+            before = place.stat()
+            names = tuple(sorted(path.name for path in place.iterdir()))
+            after = place.stat()
+            if (before.st_ino, before.st_ctime_ns) == (
+                after.st_ino,
+                after.st_ctime_ns,
+            ):  # else it looked at two folders
+                seen.add(names)
 
     looker = threading.Thread(target=look)
     looker.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -52,10 +53,34 @@ async def test_a_broken_verdict_is_no_score(answer: Completion | str) -> None:
 
 async def test_text_verdicts() -> None:
     """The published form: the score alone on the first line."""
-    stage = Alpagasus(format="text", prompt="alpagasus_completion")
+    stage = Alpagasus(format="text")
     score, canned = await judge(stage, "Score: 3.5\nIt names 2 of 3.")
     assert score == 3.5
     assert canned.asked[0][1].constraint is None
+    assert "JSON" not in canned.prompt
+    score, _ = await judge(stage, completion("4.5\nIt names 2 of", FinishReason.LENGTH))
+    assert score == 4.5
+    with pytest.raises(UnreadableError, match="cut"):
+        await judge(stage, completion("4", FinishReason.LENGTH))
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+async def test_a_runaway_verdict_is_no_score(form: Literal["json", "text"]) -> None:
+    """However it began."""
+    text = '{"score":4.5,"rationale":"' if form == "json" else "5 5 5 5 5 "
+    with pytest.raises(UnreadableError, match="runaway"):
+        await judge(Alpagasus(format=form), completion(text + "so " * 50, FinishReason.REPETITION))
+
+
+async def test_answers_to_one_instance_share_their_prompt_up_to_the_answer() -> None:
+    """One fence for all of them: the server has read task and input already when the second answer comes."""
+    shown = []
+    for name, text in (("a", "The Loire."), ("b", "Paris.")):
+        one = ANSWER.model_copy(update={"id": name, "text": text})
+        canned = Canned('{"score":4.5,"rationale":"x"}')
+        await Alpagasus().process(one, work(one, canned, ancestors=[instruction(), instance("Loire")]))
+        shown.append(canned.prompt)
+    assert shown[0].partition("The Loire.")[0] == shown[1].partition("Paris.")[0]
 
 
 async def test_later_tries_draw() -> None:

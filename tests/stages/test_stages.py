@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from math import exp, isclose, log
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from selfinstruct import recipe
-from selfinstruct.engines.base import Choice, Completion, FinishReason, JsonSchema
+from selfinstruct import pipeline, recipe
+from selfinstruct.engines.base import Choice, Completion, CompletionRequest, FinishReason, JsonSchema, Reply
+from selfinstruct.engines.scripted import ScriptedEngine
 from selfinstruct.errors import CallError, UnreadableError
 from selfinstruct.pool import Pool
 from selfinstruct.records import Dropped, Instance, Instruction, PreferencePair, Response, Row
@@ -270,20 +271,120 @@ async def test_pair_strategies() -> None:
     assert len({text for _, text in drawn}) == 4
 
 
-def test_schemas_are_bounded() -> None:
-    """Every string and array of every schema has an upper bound: a weak model fills whatever it is given."""
-    from selfinstruct.judges import alpagasus
-    from selfinstruct.stages import bootstrap, instances
+# -- whatever ends an answer, whatever form it has ----------------------------------------------------------------------
 
-    def walk(schema: dict[str, object]) -> None:
-        if schema.get("type") == "string":
-            assert "maxLength" in schema
-        if schema.get("type") == "array":
-            assert "maxItems" in schema
-        for value in json.loads(json.dumps(list(schema.values()))):
-            for inner in value if isinstance(value, list) else [value]:
-                if isinstance(inner, dict):
-                    walk(inner)
 
-    for constraint in (bootstrap._schema(8), instances._schema(5, label_first=True), alpagasus._SCHEMA):
-        walk(constraint.schema_)
+BOUNDS = {"string": "maxLength", "array": "maxItems"}
+
+
+def unbounded(schema: Any) -> list[Any]:
+    """The parts of a schema that let a model write for ever: texts, lists and objects without an end."""
+    if isinstance(schema, list):
+        return [one for part in schema for one in unbounded(part)]
+    if not isinstance(schema, dict):
+        return []
+    kind = schema.get("type")
+    bad = kind in BOUNDS and BOUNDS[kind] not in schema
+    bad |= kind == "object" and schema.get("additionalProperties") is not False
+    bad |= kind in {"integer", "number"} and "maximum" not in schema
+    return [schema] * bad + [one for part in schema.values() for one in unbounded(part)]
+
+
+def test_every_schema_that_is_sent_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a whole run, none left out: every string, list and object ends, a weak model fills whatever it is given."""
+    sent: dict[str, Any] = {}
+    answer = ScriptedEngine.complete
+
+    async def noted(engine: ScriptedEngine, request: CompletionRequest) -> Reply:
+        if isinstance(request.constraint, JsonSchema):
+            sent[request.constraint.schema_["title"]] = request.constraint.schema_
+        return await answer(engine, request)
+
+    monkeypatch.setattr(ScriptedEngine, "complete", noted)
+    pipeline.run_sync(recipe.load("demo", environment={}), tmp_path / "run", target=20)
+    assert set(sent) == {"Tasks", "Instances", "LabelledInstances", "Verdict"}
+    assert [part for schema in sent.values() for part in unbounded(schema)] == []
+    endless = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "array", "maxItems": 2}}}
+    assert len(unbounded(endless)) == 2
+
+
+RUNAWAY = "and on and on " * 40
+
+
+@pytest.mark.parametrize("form", ["json", "lines", "numbered", "blocks"])
+async def test_a_runaway_list_of_tasks(form: str) -> None:
+    """An answer that the server ended for its repetitions is a drop of its own kind, with its text, and no instruction."""
+    canned = Canned(completion(f"Task: Go {RUNAWAY}", FinishReason.REPETITION))
+    outputs = await Bootstrap(format=form).process(request(), work(request(), canned))
+    assert rules(outputs) == ["runaway"]
+    assert isinstance(outputs[0], Dropped)
+    assert RUNAWAY in outputs[0].text
+
+
+@pytest.mark.parametrize("form", ["json", "lines", "examples"])
+@pytest.mark.parametrize("yes", [True, False])
+async def test_runaway_instances(form: str, yes: bool) -> None:  # noqa: FBT001 - a table of cases
+    """The same for instances: no row is made of the end of a runaway answer."""
+    text = '{"instances":[{"input":"' if form == "json" else "Class label: a\nInput: " if yes else "Input: "
+    record = classification(yes=yes)
+    outputs = await Instances(format=form).process(
+        record, work(record, Canned(completion(text + RUNAWAY, FinishReason.REPETITION)), ancestors=[instruction()])
+    )
+    assert rules(outputs) == ["runaway"]
+
+
+async def test_a_runaway_response() -> None:
+    """Beside good ones: only it is dropped."""
+    canned = Canned("Good.", completion(RUNAWAY, FinishReason.REPETITION), "Fine.")
+    outputs = await Respond(n=3).process(instance(), work(instance(), canned, ancestors=[instruction()]))
+    assert rules(outputs) == ["", "runaway", ""]
+
+
+@pytest.mark.parametrize(
+    "stages", [one for name in recipe.names() for one in recipe.load(name, environment={}).stages], ids=str
+)
+def test_where_text_is_generated_runaways_are_ended(stages: Any) -> None:
+    """Every stage of every recipe asks for it, but for the papers' presets: those send what the papers sent."""
+    if hasattr(stages, "sampling"):
+        paper = stages.prompt.endswith("_completion")
+        assert (stages.sampling.repetition_detection is None) == paper
+
+
+async def test_tasks_as_lines() -> None:
+    """One a line after `Task:`, talk around them left out; a cut answer loses its last one; none at all is a drop."""
+    text = "Sure, here they are:\nTask: Name  a river.\nTask: Name a\n  town.\n\nI hope these help!"
+    canned = Canned(text, completion("Task: One.\nTask: Tw", FinishReason.LENGTH), "Sure!")
+    lines = Bootstrap(format="lines", count=2)
+    outputs = await lines.process(request(), work(request(), canned))
+    assert [one.text for one in outputs if isinstance(one, Instruction)] == ["Name a river.", "Name a town."]
+    assert canned.asked[0][1].constraint is None
+    assert not isinstance(canned.asked[0][1].prompt, str)
+    assert rules(await lines.process(request(), work(request(), canned))) == ["", "cut"]
+    assert rules(await lines.process(request(), work(request(), canned))) == ["unreadable"]
+
+
+async def test_instances_as_lines() -> None:
+    """Marked texts, each pair ended by ###: texts of several lines, no input, label first; a cut one loses its last pair."""
+    lines, ancestors = Instances(format="lines"), [instruction()]
+    canned = Canned(
+        "Input: 3\n4\nOutput: a\n\nb\n###\nInput: (none)\nOutput: c",
+        "Label: warm\nInput: 25 degrees\n###\nLabel: cold\nInput: -3 degrees\n###\nThat is all.",
+        completion("Input: 1\nOutput: 2\n###\nInput: 2\nOutput: 4 or", FinishReason.LENGTH),
+        "Input: 1\n###",
+        "I cannot do that.",
+    )
+    outputs = await lines.process(
+        classification(yes=False), work(classification(yes=False), canned, ancestors=ancestors)
+    )
+    assert [(one.input, one.output) for one in outputs if isinstance(one, Instance)] == [("3\n4", "a\n\nb"), ("", "c")]
+    outputs = await lines.process(classification(yes=True), work(classification(yes=True), canned, ancestors=ancestors))
+    assert [(one.input, one.output) for one in outputs if isinstance(one, Instance)] == [
+        ("25 degrees", "warm"),
+        ("-3 degrees", "cold"),
+    ]
+    assert not isinstance(canned.asked[0][1].prompt, str)
+    record = classification(yes=False)
+    assert rules(await lines.process(record, work(record, canned, ancestors=ancestors))) == ["", "cut"]
+    for _ in range(2):
+        with pytest.raises(UnreadableError):
+            await lines.process(record, work(record, canned, ancestors=ancestors))

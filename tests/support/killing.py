@@ -15,6 +15,8 @@ from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent.parent
 FIRST_CALL_SECONDS = 30
+LINGER = 0.3
+"""Seconds after a kill in which nothing is started: what the server still reads then was sent before it."""
 ROWS = 30
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
@@ -94,7 +96,9 @@ def kill_once(
         if (calls >= after_calls) if after_calls is not None else (waited >= after_seconds):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            return time.time()  # after its death: no call of it can be younger
+            died = time.time()
+            time.sleep(LINGER)
+            return died
         assert waited < 120, "the command hangs"
         time.sleep(0.002)
     return 0.0
@@ -108,7 +112,7 @@ def _audit(server: Server, kills: list[float], since: int, verdict: Verdict) -> 
             continue
         key = entry["id"] + entry["digest"]
         if key in earlier:
-            lost_by = [moment for moment in kills if earlier[key]["time"] <= moment <= entry["time"]]
+            lost_by = [moment for moment in kills if earlier[key]["time"] <= moment + LINGER <= entry["time"]]
             # In flight at the kill: the server answered nobody. Not promised, and no answer of ours was lost.
             age = max(0.0, min(lost_by) - earlier[key]["answered"]) if lost_by else float("inf")
             verdict.in_flight += age == 0
