@@ -49,19 +49,36 @@ VllmPath = Annotated[
     ),
 ]
 Replicas = Annotated[int, typer.Option("--replicas", min=1, help="Servers, each with its share of the GPUs.")]
+Events = Annotated[
+    Path | None, typer.Option("--events", help="Append what happens as JSON lines; - is stderr, without other talk.")
+]
+Metrics = Annotated[
+    int | None,
+    typer.Option("--metrics", min=0, max=65535, help="Port on 127.0.0.1 for Prometheus; 0 takes a free one."),
+]
 
 
-def carry_out(recipe: Recipe, folder: Path, *, n: int, quiet: bool, limits: Limits | None = None) -> Report:
+def carry_out(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    n: int,
+    quiet: bool,
+    limits: Limits | None = None,
+    events: Path | None = None,
+    metrics: int | None = None,
+) -> Report:
     """Run or resume it under a watcher, tell how it ended, print its files."""
     from selfinstruct import pipeline
     from selfinstruct.console import Watcher
     from selfinstruct.runner import Limits
 
-    with Watcher(quiet=quiet) as watcher:
+    with Watcher(folder, quiet=quiet, events=events, metrics=metrics) as watcher:
         report = pipeline.run_sync(
             recipe, folder, target=n, limits=limits or Limits(), watch=watcher, handle_signals=True
         )
-    summarise(report, quiet=quiet)
+        watcher.ended(report)
+    summarise(report, quiet=quiet or str(events) == "-")
     for path, _ in report.exports.values():
         typer.echo(path)
     return report

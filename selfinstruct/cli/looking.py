@@ -1,4 +1,4 @@
-"""Commands that look at a run, or write files of it: stats, novelty, verify, why, drops, export."""
+"""Commands that look at a run, or write files of it: stats, watch, novelty, verify, why, drops, export."""
 
 from __future__ import annotations
 
@@ -38,6 +38,26 @@ def stats(folder: Folder, *, as_json: Json = False) -> None:
         )
     if list(counted.problems()):
         raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def watch(
+    folder: Folder,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Show it as it is now, and end.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what is known now as one JSON object, and end.")
+    ] = False,
+) -> None:
+    """Look at a run that goes on in another terminal, until it ends; Ctrl-C ends the looking, not the run."""
+    from selfinstruct.console import attach
+
+    if as_json:
+        typer.echo(json.dumps(attach.snapshot(folder)))
+    elif once:
+        attach.show_once(folder)
+    else:
+        attach.follow(folder)
 
 
 @app.command()

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfinstruct.cli._shared import (
+    Events,
     Folder,
     GpuHour,
     MaxCost,
     MaxTime,
     MaxTokens,
+    Metrics,
     Model,
     PriceIn,
     PriceOut,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from selfinstruct.recipe import Recipe
+    from selfinstruct.runner import Limits
 
 
 @app.command()
@@ -77,7 +80,15 @@ def run(  # noqa: PLR0913 - one parameter per option
     price_in: PriceIn = 0,
     price_out: PriceOut = 0,
     gpu_hour: GpuHour = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, ask nothing, write nothing.")] = False,
+    events: Events = None,
+    metrics: Metrics = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, tell what it will take; ask nothing, write nothing.")
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Past run to reckon from [default: this one, or its preview]."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Make a dataset. The same command again goes on where it stopped."""
@@ -90,14 +101,14 @@ def run(  # noqa: PLR0913 - one parameter per option
     }  # fmt: skip
     resolved = recipes.load(recipe, sets=sets or (), flags=flags)
     folder = out or Path("runs") / resolved.name
-    if dry_run:
-        _dry_run(resolved, folder)
-        return
     limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
+    if dry_run:
+        _dry_run(resolved, folder, limits=limits, source=source)
+        return
     with _serving(serve, base_url, replicas=replicas, vllm=vllm, quiet=quiet) as urls:
         if urls:
             resolved = recipes.load(recipe, sets=sets or (), flags=flags | {"engines.writer.base_url": urls})
-        report = carry_out(resolved, folder, n=resolved.n, limits=limits, quiet=quiet)
+        report = carry_out(resolved, folder, n=resolved.n, limits=limits, quiet=quiet, events=events, metrics=metrics)
     raise typer.Exit(report.exit_status)
 
 
@@ -130,6 +141,8 @@ def resume(  # noqa: PLR0913 - one parameter per option
     price_out: PriceOut = 0,
     gpu_hour: GpuHour = 0,
     *,
+    events: Events = None,
+    metrics: Metrics = None,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a run where it stopped: nothing answered is asked again; failed records are tried again."""
@@ -144,15 +157,20 @@ def resume(  # noqa: PLR0913 - one parameter per option
             if engine == writer:  # every name that the writer answers for moves with it
                 engine["base_url"] = base_url
     limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
-    report = carry_out(recipes.build(data, source=str(folder)), folder, n=n or target, limits=limits, quiet=quiet)
+    report = carry_out(
+        recipes.build(data, source=str(folder)), folder, n=n or target, limits=limits, quiet=quiet,
+        events=events, metrics=metrics,
+    )  # fmt: skip
     raise typer.Exit(report.exit_status)
 
 
-def _dry_run(recipe: Recipe, folder: Path) -> None:
+def _dry_run(recipe: Recipe, folder: Path, *, limits: Limits, source: Path | None) -> None:
     from selfinstruct import seeds
+    from selfinstruct.cli._forecasts import foresee
 
     tasks, _ = seeds.load(seeds.find(recipe.seeds))
     for stage in recipe.stages:
         stage.inputs(language=recipe.language)  # every file that it reads is there
     say(f"recipe {recipe.name}: {' -> '.join(stage.label for stage in recipe.stages)}")
     say(f"{len(tasks)} seed tasks; {recipe.n} rows wanted; folder {folder}; nothing was asked or written")
+    foresee(recipe, folder, limits=limits, source=source)
