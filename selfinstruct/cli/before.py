@@ -1,4 +1,4 @@
-"""Commands for before anything is spent: seeds, recipe, doctor."""
+"""Commands for before anything is spent: seeds, recipe, doctor, preview."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from typing import Annotated
 import typer
 
 from selfinstruct.cli._shared import (
+    GpuHour,
+    Json,
+    MaxCost,
+    MaxTime,
+    MaxTokens,
     Model,
+    PriceIn,
+    PriceOut,
+    Quiet,
     Sets,
     Url,
+    Urls,
     app,
+    limits_of,
     say,
 )
 from selfinstruct.errors import BadInputError, Exit
@@ -85,3 +95,38 @@ def doctor(base_url: Url = None, model: Model = None) -> None:
             typer.echo(f"      {printable(finding.remedy, longest=400)}")
     if bad:
         raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def preview(  # noqa: PLR0913 - one parameter per option
+    recipe: Annotated[str, typer.Argument(help="Shipped recipe or YAML file.")] = "chat",
+    n: Annotated[int, typer.Option("-n", min=1, help="Rows to make.")] = 10,
+    order: Annotated[
+        int | None, typer.Option("--for", min=1, help="Rows to reckon for [default: the recipe's n].")
+    ] = None,
+    base_url: Urls = None,
+    model: Model = None,
+    out: Annotated[Path | None, typer.Option("-o", help="Folder [default: runs/RECIPE.preview].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn.")] = None,
+    sets: Sets = None,
+    *,
+    max_time: MaxTime = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    price_in: PriceIn = 0,
+    price_out: PriceOut = 0,
+    gpu_hour: GpuHour = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a few rows for real, show them, and tell what an order will take: calls, tokens, time and cost."""
+    from selfinstruct import recipe as recipes
+    from selfinstruct.cli._forecasts import preview_of
+    from selfinstruct.cli._preview import Wanted, carry_out
+
+    flags = {"engines.writer.base_url": base_url, "engines.writer.model": model, "seed": seed}
+    resolved = recipes.load(recipe, sets=sets or (), flags=flags)
+    folder = out or preview_of(Path("runs") / resolved.name)
+    limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
+    wanted = Wanted(rows=n, order=order or resolved.n, as_json=as_json, quiet=quiet)
+    raise typer.Exit(carry_out(resolved, folder, wanted, limits=limits))

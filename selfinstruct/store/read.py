@@ -7,11 +7,26 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from selfinstruct.records import Fate
-from selfinstruct.store.schema import RecordRow, WorkRow, calls, meta, records, request_path, seal, unpack, work
+from selfinstruct.store.schema import (
+    RecordRow,
+    WorkRow,
+    calls,
+    child_path,
+    meta,
+    records,
+    request_path,
+    seal,
+    unpack,
+    work,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+
+BRANCH = len(child_path(request_path(0), 0))
+"""Characters of the path of a first stage's record."""
 
 
 class RunReader:
@@ -92,11 +107,13 @@ class RunReader:
             rows = connection.execute(sa.select(calls).where(calls.c.work == work_id).order_by(calls.c.id))
             return [(row.id, self._sound(row, "call")["body"]) for row in rows]
 
-    def pending(self, stage: str, *, parent: str, upto: str | None = None) -> list[int]:
-        """Return the requests with accepted records of stage `parent` that `stage` has not worked on, or failed."""
+    def pending(self, stage: str, *, parent: str, upto: str | None = None, failed: bool = True) -> list[int]:
+        """Return the requests with accepted records of stage `parent` that `stage` has not worked on, or (`failed`) failed."""
         done = sa.select(work.c.id).where(
-            work.c.stage == stage, work.c.path == records.c.path, work.c.parent == records.c.id, work.c.error.is_(None)
+            work.c.stage == stage, work.c.path == records.c.path, work.c.parent == records.c.id
         )
+        if failed:
+            done = done.where(work.c.error.is_(None))
         query = (
             sa.select(records.c.request)
             .distinct()
@@ -149,6 +166,31 @@ class RunReader:
         )
         with self._engine.connect() as connection:
             return {(row[0], row[1]): row[2] for row in connection.execute(query)}
+
+    def spent(self, *, before: int) -> list[tuple[str, str, int, int, int]]:
+        """Return (branch, stage, calls, prompt tokens, completion tokens) of finished work of the requests below `before`.
+
+        A branch is all that descends from one record of the first stage, named by its path; what the first stage itself
+        did stands under the path of its request.
+        """
+        branch = sa.func.substr(work.c.path, 1, BRANCH)
+        sums = [sa.func.sum(column) for column in (calls.c.prompt_tokens, calls.c.completion_tokens)]
+        query = sa.select(branch, work.c.stage, sa.func.count(), *sums).join_from(
+            calls, work, calls.c.work == work.c.id
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.where(work.c.request < before).group_by(branch, work.c.stage))
+            return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+
+    def came(self, *, before: int) -> list[tuple[str, str, str, int]]:
+        """Return (branch, stage, fate, count) of the records and failed works of the requests below `before`."""
+        made, tried = (sa.func.substr(table.c.path, 1, BRANCH) for table in (records, work))
+        fates = sa.select(made, records.c.stage, records.c.fate, sa.func.count()).where(records.c.request < before)
+        failed = sa.select(tried, work.c.stage, sa.literal(Fate.FAILED.value), sa.func.count())
+        failed = failed.where(work.c.error.is_not(None), work.c.request < before)
+        queries = fates.group_by(made, records.c.stage, records.c.fate), failed.group_by(tried, work.c.stage)
+        with self._engine.connect() as connection:
+            return [(row[0], row[1], row[2], row[3]) for query in queries for row in connection.execute(query)]
 
     def rules(self, stage: str) -> dict[int, list[str | None]]:
         """Return for each request the rules that dropped its records of `stage`, None for one that was accepted."""

@@ -1,0 +1,109 @@
+"""`preview` and `run --dry-run` from outside: rows shown, an order reckoned, nothing spent that is not told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.running import command
+
+AUTO = (
+    "--set",
+    "stages.bootstrap.format=auto",
+    "--set",
+    "stages.instances.format=auto",
+    "--set",
+    "stages.judge.format=auto",
+)
+
+
+@pytest.fixture(scope="module")
+def preview(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The preview of a run of the demo recipe in `made`, with the form of answers left open."""
+    folder = tmp_path_factory.mktemp("preview")
+    done = command("preview", "demo", "-n", 20, "--for", 500, "-o", folder / "made.preview", *AUTO)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("20 of 20 rows")
+    (heading,) = [line for line in lines if line.startswith("for 500 rows, reckoned from")]
+    table = lines[lines.index(heading) + 1 :]
+    assert [one.strip() for one in table[0].split("  ") if one.strip()] == [
+        "stage",
+        "kept",
+        "calls",
+        "tokens in",
+        "tokens out",
+    ]
+    assert [line.split()[0] for line in table[1:8]] == [
+        "bootstrap",
+        "classify",
+        "instances",
+        "respond",
+        "judge",
+        "select",
+        "pair",
+    ]
+    assert [line.split()[0] for line in table[8:10]] == ["surplus", "total"]
+    assert all(len(line) <= 80 for line in table[:10]), max(table[:10], key=len)
+    assert "a script answered, not a model" in done.stdout
+    assert f"selfinstruct resume {folder / 'made.preview'} -n 500" in done.stderr
+    return folder
+
+
+def test_json_is_one_object_with_rows_drops_and_forecast(preview: Path) -> None:
+    """The same preview again asks nothing, and tells programs everything."""
+    done = command("preview", "demo", "-n", 20, "--for", 500, "-o", preview / "made.preview", "--json", "-q", *AUTO)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    told = json.loads(done.stdout)
+    assert len(told["rows"]) == 20
+    assert told["drops"]
+    assert told["forecast"]["rows"] == 500
+    assert told["forecast"]["basis"]["rows"] >= 20
+
+
+def test_a_dry_run_reckons_from_the_preview_beside_it(preview: Path) -> None:
+    """And a price turns it into cost, a cap into the rows at which it ends."""
+    made = preview / "made"
+    done = command("run", "demo", "-n", 500, "-o", made, "--dry-run", "--price-out", 4, "--max-cost", "0.01", *AUTO)
+    assert done.returncode == 0, done.stderr
+    assert "for 500 rows, reckoned from" in done.stdout
+    assert "cost" in done.stdout.splitlines()[1]
+    assert "the cap on cost is likely to end it at about" in done.stderr
+    assert not made.exists()
+
+
+def test_a_dry_run_in_a_started_folder_reckons_from_it(tmp_path: Path) -> None:
+    """The folder's own run tells most, and what it took already is said to be kept."""
+    assert command("run", "demo", "-n", 30, "-o", tmp_path / "run", "-q", *AUTO).returncode == 0
+    done = command("run", "demo", "-n", 300, "-o", tmp_path / "run", "--dry-run", *AUTO)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("for 300 rows, reckoned from 30 rows")
+    assert "are made and kept" in done.stderr
+
+
+def test_without_a_past_run_it_says_how_to_get_one(tmp_path: Path) -> None:
+    """Nothing is made up."""
+    done = command("run", "demo", "-n", 300, "-o", tmp_path / "run", "--dry-run")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "selfinstruct preview" in done.stderr
+
+
+def test_a_preview_of_another_configuration_is_not_used(preview: Path) -> None:
+    """It is named, with what differs; `--from` takes it all the same."""
+    other = ("run", "demo", "-n", 500, "-o", preview / "made", "--dry-run", "--seed", 9, *AUTO)
+    done = command(*other)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "is not used" in done.stderr
+    assert "seed: 42 -> 9" in done.stderr
+    assert "for 500 rows" in command(*other, "--from", preview / "made.preview").stdout
+
+
+def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
+    """With the place."""
+    done = command("run", "demo", "--dry-run", "--from", tmp_path / "nothing", "-o", tmp_path / "run")
+    assert done.returncode == 2
+    assert str(tmp_path / "nothing") in done.stderr
+    assert "Traceback" not in done.stderr
