@@ -146,20 +146,23 @@ class Busy:
     async def complete(self, request: web.Request) -> web.Response:
         """Answer a call when its sequences have ended."""
         raw = await request.read()
+        body = _plain(json.loads(raw))
+        if not body.get("messages", body.get("prompt")):
+            return web.json_response({"error": {"message": "nothing is asked"}}, status=400)
         self._note(request.path, raw)
         name = request.headers.get("X-Request-Id", "").encode() or raw
         key = blake2b(name, digest_size=8, key=str(self.seed).encode()).hexdigest()
         if (refusal := await self._refused(key, request)) is not None:
             return refusal
-        body = json.loads(raw)
         asked = _request(body)
         reply = await self.engine.complete(asked)
         tokens = self._lengths(key, asked.n, at_most=asked.sampling.max_tokens)
         await self.batch.generate([self.first + self.token * one for one in tokens])
         usage = Usage(prompt_tokens=reply.usage.prompt_tokens, completion_tokens=sum(tokens))
         self._count(usage, asked.prompt if isinstance(asked.prompt, str) else asked.prompt[-1].content)
-        text = json.dumps(_body(reply.model_copy(update={"usage": usage}), body, None))
-        return web.Response(body=text.encode(), content_type="application/json")
+        told = _body(reply.model_copy(update={"usage": usage}), body, None)
+        told["usage"]["total_tokens"] = usage.prompt_tokens + usage.completion_tokens
+        return web.Response(body=json.dumps(told).encode(), content_type="application/json")
 
     def _note(self, path: str, raw: bytes) -> None:
         if not self.calls:
@@ -205,7 +208,9 @@ class Busy:
 
     async def models(self, _: web.Request) -> web.Response:
         """Name the one model."""
-        return web.json_response({"object": "list", "data": [{"id": "busy", "object": "model", "max_model_len": 32768}]})
+        return web.json_response(
+            {"object": "list", "data": [{"id": "busy", "object": "model", "max_model_len": 32768}]}
+        )
 
     async def health(self, _: web.Request) -> web.Response:
         """Be well."""
@@ -247,6 +252,12 @@ class Busy:
         """Send the sample: a JSON line per call."""
         lines = (json.dumps({"path": path, "body": raw.decode()}) for path, raw in self.sample)
         return web.Response(text="\n".join(lines))
+
+
+def _plain(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body as our own engine writes it: other clients send nulls, and the limit under its other name."""
+    given = {name: value for name, value in body.items() if value is not None}
+    return {"max_tokens": given.get("max_completion_tokens", 2048)} | given
 
 
 async def serve(options: argparse.Namespace) -> None:
