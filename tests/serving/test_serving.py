@@ -32,7 +32,7 @@ def guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = Path(_guard.__file__).read_text(encoding="utf-8")
     assert text.count("DRAIN = 45.0") == text.count("LINGER = 10.0") == 1
     hurried.write_text(text.replace("DRAIN = 45.0", "DRAIN = 2.0").replace("LINGER = 10.0", "LINGER = 0.3"))
-    monkeypatch.setattr(server._guard, "__file__", str(hurried))
+    monkeypatch.setattr(_guard, "__file__", str(hurried))
 
 
 @pytest.fixture
