@@ -56,5 +56,9 @@ class CallError(SelfInstructError):
     """One call could not be answered although the server is there: the record fails, its neighbours go on."""
 
 
+class RefusedError(CallError):
+    """The server refuses this very request (400, 413, 422): it would refuse it again."""
+
+
 class UnreadableError(SelfInstructError):
     """A model's answer could not be read. The runner asks again, then fails the record; it never becomes a value."""

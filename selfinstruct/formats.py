@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 AnyStage = Stage[Any, Any]
+Counts = dict[str, tuple[int, int]]
+"""Form -> readable answers, of how many."""
 
 AUTO = "auto"
 CALLS = 8
@@ -73,7 +75,7 @@ async def settle(
     found = await asyncio.gather(*(trial.readable(stage) for stage in stages))
     store.flush()
     log.warning("form of answers, by trial: %s", "; ".join(map(_told, stages, found)))
-    return _with(recipe, {stage.label: _best(counts) for stage, counts in zip(stages, found, strict=True)})
+    return _with(recipe, {stage.label: _best(_readable(counts)) for stage, counts in zip(stages, found, strict=True)})
 
 
 def kept(recipe: Recipe, stored: Mapping[str, Any]) -> Recipe:
@@ -99,6 +101,10 @@ def _with(recipe: Recipe, chosen: Mapping[str, str]) -> Recipe:
     return recipe.model_copy(update={"stages": stages})
 
 
+def _readable(counts: Counts) -> dict[str, int]:
+    return {form: count for form, (count, _) in counts.items()}
+
+
 def _best(readable: Mapping[str, int]) -> str:
     """Return the first form tried, unless another is clearly better."""
     first = next(iter(readable))
@@ -106,9 +112,9 @@ def _best(readable: Mapping[str, int]) -> str:
     return max(better, key=readable.__getitem__, default=first)
 
 
-def _told(stage: AnyStage, readable: Mapping[str, int]) -> str:
-    counts = ", ".join(f"{form} {count} of {CALLS} readable" for form, count in readable.items())
-    return f"{stage.label}: {counts}: {_best(readable)}"
+def _told(stage: AnyStage, counts: Counts) -> str:
+    told = ", ".join(f"{form} {count} of {asked} readable" for form, (count, asked) in counts.items())
+    return f"{stage.label}: {told}: {_best(_readable(counts))}"
 
 
 class _Trial:
@@ -127,19 +133,31 @@ class _Trial:
         most = recipe.concurrency if isinstance(recipe.concurrency, int) else CALLS * len(recipe.stages)
         self._room = asyncio.Semaphore(most)
 
-    async def readable(self, stage: AnyStage) -> dict[str, int]:
-        """Return form -> readable answers of CALLS. Where the first form does well, the others are not tried."""
-        counts: dict[str, int] = {}
-        for form in stage.forms:
-            if counts and counts[stage.forms[0]] + MARGIN > CALLS:
-                break
-            counts[form] = await self._count(stage.model_copy(update={"format": form}))
+    async def readable(self, stage: AnyStage) -> Counts:
+        """Return how each form did. Where the first does so well that no other can be better, the others are not tried."""
+        first, *others = stage.forms
+        counts = {first: await self._count(stage, first, enough=CALLS - MARGIN + 1)}
+        if counts[first][0] <= CALLS - MARGIN:
+            counts |= {form: await self._count(stage, form, enough=CALLS) for form in others}
         return counts
 
-    async def _count(self, stage: AnyStage) -> int:
+    async def _count(self, stage: AnyStage, form: str, *, enough: int) -> tuple[int, int]:
+        """Return readable answers and how many came; with `enough` of them those still under way are given up."""
+        stage = stage.model_copy(update={"format": form})
         draw = Random(f"{self._recipe.seed}:{stage.label}")  # noqa: S311 - repeatable sampling, not secrecy
         tasks = draw.sample(self._tasks, CALLS) if len(self._tasks) >= CALLS else draw.choices(self._tasks, k=CALLS)
-        return sum(await asyncio.gather(*(self._reads(stage, number, task) for number, task in enumerate(tasks))))
+        waiting = {asyncio.create_task(self._reads(stage, number, task)) for number, task in enumerate(tasks)}
+        readable = came = 0
+        try:
+            while waiting and readable < enough:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                came += len(done)
+                readable += sum(one.result() for one in done)
+        finally:
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        return readable, came
 
     async def _reads(self, stage: AnyStage, number: int, task: SeedTask) -> bool:
         """Say whether the stage makes a record of the answer about `task`."""

@@ -34,7 +34,7 @@ from selfinstruct.store import open_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from selfinstruct.engines.base import Engine, ServerState
+    from selfinstruct.engines.base import Ability, Engine, ServerState
     from selfinstruct.recipe import Recipe
     from selfinstruct.store import RunStore
 
@@ -121,6 +121,7 @@ async def run(
     try:
         async with AsyncExitStack() as stack:
             engines = await _open(recipe.engines, stack)
+            await _prepare(recipe, engines)
             recipe = await formats.settle(recipe, engines, tasks=tasks, store=store)
             models = {name: engine.model_name for name, engine in engines.items()}
             tried = _tried(store)
@@ -149,6 +150,24 @@ async def _open(engines: Mapping[str, Engine], stack: AsyncExitStack) -> dict[st
         if id(engine) not in opened:
             opened[id(engine)] = await stack.enter_async_context(engine)
     return {name: opened[id(engine)] for name, engine in engines.items()}
+
+
+async def _prepare(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
+    """Have every engine find out whether it can do what the stages want of it, and tell what a user should know.
+
+    What it asks for that is short and outside the ledger.
+    """
+    wanted: dict[int, set[Ability]] = {id(engine): set() for engine in engines.values()}
+    for stage in recipe.stages:
+        for name in stage.engines():
+            wanted[id(engines[name])] |= stage.wants()
+    named: dict[int, tuple[str, Engine]] = {}
+    for name, engine in engines.items():
+        named.setdefault(id(engine), (name, engine))
+    notes = await asyncio.gather(*(engine.prepare(wanted[one]) for one, (_, engine) in named.items()))
+    for (name, _), told in zip(named.values(), notes, strict=True):
+        for note in told:
+            log.warning("engine %s: %s", name, note)
 
 
 def _plan(recipe: Recipe, models: dict[str, str]) -> Plan:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
@@ -15,6 +16,7 @@ from pydantic import InstanceOf, SerializeAsAny
 
 from selfinstruct import prompts
 from selfinstruct.engines.base import (
+    Ability,
     Completion,
     CompletionRequest,
     Constraint,
@@ -274,6 +276,10 @@ class Stage(Frozen, Generic[In, Out]):
     def engines(self) -> tuple[str, ...]:
         """Names of the engines it asks."""
         return () if self.free else (self.engine,)
+
+    def wants(self) -> AbstractSet[Ability]:
+        """Return what it wants of a server beside an answer: asked about before the run."""
+        return frozenset()
 
     def inputs(self, *, language: str) -> dict[str, str]:
         """Return what it reads beside its config, by name: digests of its prompt, demonstration and gate files."""

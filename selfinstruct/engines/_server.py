@@ -14,7 +14,7 @@ import aiohttp
 from selfinstruct.engines import _wire as wire
 from selfinstruct.engines._metrics import Meters
 from selfinstruct.engines.base import FinishReason, Reply, ServerState
-from selfinstruct.errors import BadInputError, CallError, SelfInstructError, UnreachableError, UnreadableError
+from selfinstruct.errors import BadInputError, RefusedError, SelfInstructError, UnreachableError, UnreadableError
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Server:
         """Send one call, once.
 
         Raises:
-            CallError: refused (400, 413, 422, a redirect).
+            RefusedError: refused (400, 413, 422, a redirect).
         """
         self.in_flight += request.n
         try:
@@ -168,7 +168,7 @@ class Server:
         if status == 404:  # noqa: PLR2004 - not found
             return Failure(text, own=False, final=await self._not_there(path, said, model))
         if status in _REFUSED or 300 <= status < 400:  # noqa: PLR2004 - redirects are never followed
-            raise CallError(text)
+            raise RefusedError(text)
         overload = status in _OVERLOADED
         self.refused += overload
         wait = _retry_after(response.headers)

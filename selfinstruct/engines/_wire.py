@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from selfinstruct.engines.base import (
     Choice,
@@ -16,11 +16,15 @@ from selfinstruct.engines.base import (
     Constraint,
     FinishReason,
     JsonSchema,
+    Reply,
     Usage,
 )
 from selfinstruct.errors import UnreadableError
 from selfinstruct.text.reply import harmless
 from selfinstruct.text.show import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LEAST_TOP_P = 1e-6
 """Sent for a top_p of 0, which servers refuse although the papers have it: the likeliest token alone, either way."""
@@ -66,6 +70,33 @@ def _asked(request: CompletionRequest) -> dict[str, Any]:
         return {"prompt": request.prompt} | ({"logprobs": top} if top else {})
     messages = [{"role": one.role, "content": one.content} for one in request.prompt]
     return {"messages": messages} | ({"logprobs": True, "top_logprobs": top} if top else {})
+
+
+def singly(request: CompletionRequest) -> list[CompletionRequest]:
+    """Return `n` requests for one answer each, for a server that writes but one; each draws for itself."""
+    return [
+        request.model_copy(
+            update={
+                "id": f"{request.id}.{place}",
+                "n": 1,
+                "seed": None if request.seed is None else request.seed + place,
+            }
+        )
+        for place in range(request.n)
+    ]
+
+
+def joined(replies: Sequence[Reply]) -> Reply:
+    """Return their answers as one reply's."""
+    return replies[0].model_copy(
+        update={
+            "completions": tuple(one for reply in replies for one in reply.completions),
+            "usage": Usage(
+                prompt_tokens=sum(reply.usage.prompt_tokens for reply in replies),
+                completion_tokens=sum(reply.usage.completion_tokens for reply in replies),
+            ),
+        }
+    )
 
 
 def _constraint(constraint: Constraint, dialect: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ An engine knows HTTP (or a script); it knows no stage, prompt file or store.
 from __future__ import annotations
 
 from abc import abstractmethod
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -14,6 +14,8 @@ from pydantic import Field
 from selfinstruct.records import Frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
     from types import TracebackType
 
 
@@ -167,6 +169,17 @@ class ServerState(Frozen):
     """Sequences it had to put back for want of memory, since this engine was opened."""
 
 
+class Ability(StrEnum):
+    """What a stage wants of a server, beside an answer."""
+
+    CHAT = auto()
+    COMPLETIONS = auto()
+    SEVERAL = auto()
+    """Several answers to one request."""
+    STRUCTURED = auto()
+    """Answers that keep to a constraint."""
+
+
 class Engine(Frozen):
     """Its own configuration plus `complete`. Used as an async context manager; one event loop, many calls at once."""
 
@@ -189,6 +202,15 @@ class Engine(Frozen):
             UnreachableError: the server is gone for longer than patience allows: the run stops, resumable.
             BadInputError: the key or the model is refused: the run stops.
         """
+
+    async def prepare(self, wanted: AbstractSet[Ability]) -> Sequence[str]:
+        """Find out whether it can do what a run wants, and get round what it cannot; return what a user should know.
+
+        Raises:
+            BadInputError: it cannot, and nothing gets round it.
+        """
+        del wanted
+        return ()
 
     def servers(self) -> tuple[ServerState, ...]:
         """Return what is known of the servers behind it; nothing for an engine without any."""

@@ -22,10 +22,12 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 from selfinstruct.engines import _wire as wire
 from selfinstruct.engines._fleet import Fleet
 from selfinstruct.engines._server import CONNECT_SECONDS, LONGEST_WAIT, Failure, Server
-from selfinstruct.engines.base import CompletionRequest, Engine, Reply, ServerState
+from selfinstruct.engines.base import Ability, CompletionRequest, Engine, Reply, ServerState
 from selfinstruct.errors import BadInputError, CallError, UnreachableError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
     from types import TracebackType
 
 log = logging.getLogger(__name__)
@@ -55,14 +57,17 @@ class HttpEngine(Engine):
     """Tries of a call whose failure looks like its own: status 500, an answer that cannot be read, a deadline."""
     patience: Annotated[float, Field(ge=0)] = 600.0
     """Seconds that the server may be gone or overloaded before the run stops."""
-    structured_outputs: Literal["vllm", "openai", "none"] = "vllm"
-    """How constraints are written: vLLM's `structured_outputs`, OpenAI's `response_format`, or not at all."""
+    structured_outputs: Literal["auto", "vllm", "openai", "none"] = "auto"
+    """How constraints are written: vLLM's `structured_outputs`, OpenAI's `response_format`, or not at all. auto: the first
+    of these that the server really keeps to, asked before the run."""
 
     operational: ClassVar[frozenset[str]] = frozenset({"base_url", "api_key_env", "deadline", "attempts", "patience"})
     _session: aiohttp.ClientSession | None = PrivateAttr(default=None)
     _fleet: Fleet | None = PrivateAttr(default=None)
     _watch: asyncio.Task[None] | None = PrivateAttr(default=None)
     _model: str = PrivateAttr(default="")
+    _dialect: str = PrivateAttr(default="vllm")
+    _singly: bool = PrivateAttr(default=False)
 
     @field_validator("base_url")
     @classmethod
@@ -162,6 +167,18 @@ class HttpEngine(Engine):
         """
         return await self._open().pick().get(path)
 
+    async def prepare(self, wanted: AbstractSet[Ability]) -> Sequence[str]:
+        """Ask a few short questions: from the answers follows how to write constraints, and whether n answers come at once.
+
+        Raises:
+            BadInputError: it has no chat, or no completions, and they are wanted.
+        """
+        from selfinstruct.engines.probe import survey  # noqa: PLC0415 - which knows this engine
+
+        found = await survey(self, wanted)
+        self._dialect, self._singly = found.dialect, found.singly
+        return found.notes
+
     # -- calling --------------------------------------------------------------------------------------------------
 
     async def complete(self, request: CompletionRequest) -> Reply:
@@ -172,7 +189,10 @@ class HttpEngine(Engine):
             UnreachableError: gone or overloaded for longer than `patience`.
             BadInputError: key or model refused (401, 403, 404).
         """
-        body = wire.body(request, model=self.model_name, dialect=self.structured_outputs)
+        if self._singly and request.n > 1:
+            return wire.joined(await asyncio.gather(*map(self.complete, wire.singly(request))))
+        dialect = self._dialect if self.structured_outputs == "auto" else self.structured_outputs
+        body = wire.body(request, model=self.model_name, dialect=dialect)
         payload = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         fleet = self._open()
         own, tries = 0, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from selfinstruct import prompts
-from selfinstruct.engines.base import Completion, JsonSchema, Sampling, user
+from selfinstruct.engines.base import Ability, Completion, JsonSchema, Sampling, user
 from selfinstruct.errors import UnreadableError
 from selfinstruct.records import Instance, Instruction, Judgement, Response, content_id
 from selfinstruct.stage import Stage, unfinished
@@ -13,6 +13,7 @@ from selfinstruct.text.reply import harmless, in_range, read_json, read_score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from selfinstruct.stage import Work
 
@@ -36,6 +37,10 @@ class Alpagasus(Stage[Response, Judgement]):
 
     scale: ClassVar[tuple[float, float]] = (LOWEST, HIGHEST)
     forms: ClassVar[tuple[str, ...]] = ("json", "text")
+
+    def wants(self) -> AbstractSet[Ability]:
+        """Return what its form of answer takes."""
+        return {Ability.CHAT} if self.format == "text" else {Ability.CHAT, Ability.STRUCTURED}
 
     async def process(self, record: Response, work: Work) -> Sequence[Judgement]:
         """Ask for the score. The texts under judgement are fenced with a nonce they cannot know.

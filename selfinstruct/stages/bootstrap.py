@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from selfinstruct import prompts
-from selfinstruct.engines.base import Completion, JsonSchema, Sampling, user
+from selfinstruct.engines.base import Ability, Completion, JsonSchema, Sampling, user
 from selfinstruct.errors import UnreadableError
 from selfinstruct.records import Dropped, DropReason, Instruction, Request, SeedTask
 from selfinstruct.stage import Stage, unfinished
@@ -16,6 +16,7 @@ from selfinstruct.text.reply import read_blocks, read_list, read_marked, read_nu
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from selfinstruct.stage import Work
 
@@ -49,6 +50,12 @@ class Bootstrap(Stage[Request, Instruction]):
     """First letter upper, all others lower, as the published code has it ("NASA" becomes "nasa")."""
 
     forms: ClassVar[tuple[str, ...]] = ("json", "lines")
+
+    def wants(self) -> AbstractSet[Ability]:
+        """Return what its form of answer takes."""
+        if self.format in {"auto", "json"}:
+            return {Ability.CHAT, Ability.STRUCTURED}
+        return {Ability.CHAT if self.format in self.forms else Ability.COMPLETIONS}
 
     def sees(self, number: int) -> int:
         """Return how many requests must be admitted before request `number` may start."""

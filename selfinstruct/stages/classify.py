@@ -6,13 +6,14 @@ from math import exp, log
 from typing import TYPE_CHECKING, Literal
 
 from selfinstruct import prompts
-from selfinstruct.engines.base import Choice, Completion, Sampling, user
+from selfinstruct.engines.base import Ability, Choice, Completion, Sampling, user
 from selfinstruct.errors import UnreadableError
 from selfinstruct.records import Classification, Instruction
 from selfinstruct.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from selfinstruct.stage import Work
 
@@ -33,6 +34,10 @@ class Classify(Stage[Instruction, Classification]):
     def demonstration_files(self) -> tuple[str, ...]:
         """Return the demonstrations shown."""
         return ("classify",)
+
+    def wants(self) -> AbstractSet[Ability]:
+        """Return what its form of answer takes."""
+        return {Ability.CHAT, Ability.STRUCTURED} if self.format == "choice" else {Ability.COMPLETIONS}
 
     async def process(self, record: Instruction, work: Work) -> Sequence[Classification]:
         """Ask for one word."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from selfinstruct import prompts
-from selfinstruct.engines.base import JsonSchema, Sampling, user
+from selfinstruct.engines.base import Ability, JsonSchema, Sampling, user
 from selfinstruct.errors import UnreadableError
 from selfinstruct.records import Classification, Dropped, Instance, Instruction
 from selfinstruct.stage import Stage, unfinished
@@ -15,6 +15,7 @@ from selfinstruct.text.reply import END, read_examples, read_labelled, read_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from selfinstruct.stage import Work
 
@@ -37,6 +38,12 @@ class Instances(Stage[Classification, Instance]):
     """Instances kept per instruction."""
 
     forms: ClassVar[tuple[str, ...]] = ("json", "lines")
+
+    def wants(self) -> AbstractSet[Ability]:
+        """Return what its form of answer takes."""
+        if self.format in {"auto", "json"}:
+            return {Ability.CHAT, Ability.STRUCTURED}
+        return {Ability.CHAT if self.format in self.forms else Ability.COMPLETIONS}
 
     def prompt_files(self) -> tuple[str, ...]:
         """Return both prompt files."""

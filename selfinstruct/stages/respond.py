@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from selfinstruct import prompts
-from selfinstruct.engines.base import Completion, Sampling, user
+from selfinstruct.engines.base import Ability, Completion, Sampling, user
 from selfinstruct.records import Dropped, DropReason, Instance, Instruction, Response
 from selfinstruct.stage import Stage, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from selfinstruct.stage import Work
 
@@ -32,6 +33,10 @@ class Respond(Stage[Instance, Response]):
     def engines(self) -> tuple[str, ...]:
         """Return every engine that answers."""
         return self.models
+
+    def wants(self) -> AbstractSet[Ability]:
+        """Return what it takes to write `n` answers."""
+        return {Ability.CHAT, Ability.SEVERAL} if self.n > 1 else {Ability.CHAT}
 
     async def process(self, record: Instance, work: Work) -> Sequence[Response | Dropped]:
         """Ask each model; an answer that is cut, runaway or empty is a drop, its neighbours stay."""

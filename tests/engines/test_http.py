@@ -252,7 +252,7 @@ async def test_server_that_repeats_the_key(monkeypatch: pytest.MonkeyPatch) -> N
     for status in (400, 200):
         reply = functools.partial(web.Response, status=status, text="you sent sk-TESTSECRET, did you?")
         async with (
-            FakeServer(answer=lambda _body, reply=reply: reply()) as server,  # type: ignore[misc]
+            FakeServer(answer=lambda _body, reply=reply: reply()) as server,
             HttpEngine(base_url=server.base_url) as engine,
         ):
             with pytest.raises(CallError, match=r"you sent \*\*\*, did you") as caught:

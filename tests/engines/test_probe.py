@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from selfinstruct import pipeline, recipe
 from selfinstruct.engines import http, probe
+from selfinstruct.engines.base import Ability, CompletionRequest, JsonSchema, Sampling, user
 from selfinstruct.engines.http import HttpEngine
 from selfinstruct.engines.probe import Finding
-from selfinstruct.errors import UnreachableError
-from tests.support.fake_server import FakeServer
+from selfinstruct.engines.scripted import ScriptedEngine
+from selfinstruct.errors import BadInputError, UnreachableError
+from tests.support.fake_server import Answer, FakeServer, scripted
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +49,14 @@ def able(body: dict[str, Any]) -> dict[str, Any]:
     return {"choices": [{"index": i, "finish_reason": "stop", "logprobs": tops, **said} for i in range(body["n"])]}
 
 
+def openai(body: dict[str, Any]) -> dict[str, Any] | web.Response:
+    """A server that knows OpenAI's way of constraints, and ignores vLLM's."""
+    reply = plain(body)
+    if "response_format" in body and isinstance(reply, dict):
+        reply["choices"][0]["message"]["content"] = '{"k":"bramble"}'
+    return reply
+
+
 async def test_a_server_that_can_everything() -> None:
     """Every finding is good, and none asks for anything."""
     async with FakeServer(answer=able) as server:
@@ -52,7 +66,8 @@ async def test_a_server_that_can_everything() -> None:
         "context of 4096 tokens",
         "completions work",
         "one request: yes",
-        "constrain",
+        "really constrain, written as vllm has them",
+        "32 short answers at once",
         "log-probabilities: yes",
     ):
         assert line in text
@@ -63,7 +78,9 @@ async def test_a_constraint_that_is_ignored_is_found_out() -> None:
     async with FakeServer(answer=plain) as server:
         found, text = await findings(server)
     bad = [one for one in found if not one.good]
-    assert [one.text for one in bad] == ["structured outputs do not constrain: got 'Hello!' and 'Hello!'"]
+    assert [one.text for one in bad] == [
+        "structured outputs do not constrain: vllm got 'Hello!' and 'Hello!', openai got 'Hello!'"
+    ]
     assert "structured_outputs=openai|none" in bad[0].remedy
     assert "completions do not work" in text
     assert "n answers in one request: yes" in text
@@ -71,17 +88,136 @@ async def test_a_constraint_that_is_ignored_is_found_out() -> None:
 
 async def test_the_dialect_in_use_is_the_one_probed() -> None:
     """With openai a schema alone is asked for; with none, nothing is."""
-
-    def openai(body: dict[str, Any]) -> dict[str, Any] | web.Response:
-        reply = plain(body)
-        if "response_format" in body and isinstance(reply, dict):
-            reply["choices"][0]["message"]["content"] = '{"k":"bramble"}'
-        return reply
-
     async with FakeServer(answer=openai) as server:
         assert "really constrain" in (await findings(server, structured_outputs="openai"))[1]
         assert "switched off" in (await findings(server, structured_outputs="none"))[1]
         assert "do not constrain" in (await findings(server, structured_outputs="vllm"))[1]
+
+
+async def test_a_server_that_answers_one_after_the_other_is_found_out() -> None:
+    """32 at once take 32 times as long: a run there would take a day where it could take an hour."""
+    turn = asyncio.Lock()
+
+    async def slowly(body: dict[str, Any]) -> dict[str, Any]:
+        async with turn:
+            await asyncio.sleep(0.05)
+        return able(body)
+
+    async with FakeServer(answer=slowly) as server:
+        found, _ = await findings(server)
+    (bad,) = [one for one in found if not one.good]
+    assert "32 short answers at once take" in bad.text
+    assert "one after the other" in bad.remedy
+
+
+# -- what a run does about it -------------------------------------------------------------------------------------
+
+EVERYTHING = frozenset(Ability)
+CHATTING = EVERYTHING - {Ability.COMPLETIONS}
+
+
+async def surveyed(answer: Answer, wanted: AbstractSet[Ability] = CHATTING, **fields: Any) -> probe.Survey:
+    async with FakeServer(answer=answer) as server, HttpEngine(base_url=server.base_url, **fields) as engine:
+        return await probe.survey(engine, wanted)
+
+
+async def test_nothing_is_said_of_a_server_that_can_everything() -> None:
+    """And nothing is changed."""
+    assert await surveyed(able, EVERYTHING) == probe.Survey(dialect="vllm", singly=False, notes=())
+
+
+async def test_what_is_not_wanted_is_not_asked() -> None:
+    """A completion model is not asked to chat, nor anything else."""
+    async with FakeServer(answer=able) as server, HttpEngine(base_url=server.base_url) as engine:
+        await probe.survey(engine, {Ability.COMPLETIONS})
+        assert [sorted(body.keys() & {"prompt", "messages"}) for body in server.bodies] == [["prompt"]]
+
+
+async def test_the_way_of_constraints_is_found() -> None:
+    """VLLM's where it is kept to, else OpenAI's, else none; and each is told but the first."""
+    found = await surveyed(openai)
+    assert (found.dialect, "as openai has them" in found.notes[0]) == ("openai", True)
+    found = await surveyed(plain)
+    assert (found.dialect, "keeps to no constraint" in found.notes[0]) == ("none", True)
+    found = await surveyed(plain, structured_outputs="vllm")
+    assert "keeps to no constraint" in found.notes[0]
+    assert not (await surveyed(plain, structured_outputs="none")).notes
+
+
+async def test_a_server_that_refuses_unknown_fields_gets_none() -> None:
+    """As OpenAI's own: `structured_outputs` and `repetition_detection` are refused, and then not sent."""
+
+    def strict(body: dict[str, Any]) -> dict[str, Any] | web.Response:
+        if unknown := body.keys() & {"structured_outputs", "repetition_detection"}:
+            return web.json_response({"error": {"message": f"unknown field {unknown.pop()}"}}, status=400)
+        return openai(body)
+
+    async with FakeServer(answer=strict) as server, HttpEngine(base_url=server.base_url) as engine:
+        assert await engine.prepare(CHATTING)
+        constraint = JsonSchema(schema_={"type": "object", "title": "Any"})
+        request = CompletionRequest(id="1", prompt=user("hi"), sampling=Sampling(max_tokens=8), constraint=constraint)
+        assert (await engine.complete(request)).completions[0].text == '{"k":"bramble"}'
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_a_server_that_writes_one_answer_is_asked_several_times(*, refuses: bool) -> None:
+    """N answers come all the same, drawn apart, and their tokens are added up; some servers refuse n, some ignore it."""
+
+    def single(body: dict[str, Any]) -> dict[str, Any] | web.Response:
+        if body["n"] > 1 and refuses:
+            return web.json_response({"error": {"message": "n must be 1"}}, status=400)
+        return able(body | {"n": 1}) | {"usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+
+    async with FakeServer(answer=single) as server, HttpEngine(base_url=server.base_url) as engine:
+        (note,) = await engine.prepare(CHATTING)
+        assert "one by one" in note
+        before = len(server.bodies)
+        request = CompletionRequest(id="a", prompt=user("hi"), sampling=Sampling(max_tokens=8), n=3, seed=7)
+        reply = await engine.complete(request)
+        assert len(reply.completions) == 3
+        assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (9, 6)
+        assert [body["seed"] for body in server.bodies[before:]] == [7, 8, 9]
+
+
+async def test_no_chat_is_no_run() -> None:
+    """It would fail at every record; where chat is not wanted it is no matter."""
+
+    def no_chat(body: dict[str, Any]) -> dict[str, Any] | web.Response:
+        if "messages" in body:
+            return web.json_response({"error": {"message": "no chat template"}}, status=400)
+        return able(body)
+
+    with pytest.raises(BadInputError, match=r"does not chat as .*: status 400: no chat template") as caught:
+        await surveyed(no_chat)
+    assert "recipe self-instruct" in caught.value.remedy
+    assert not (await surveyed(no_chat, {Ability.COMPLETIONS})).notes
+
+
+async def test_a_failure_in_passing_decides_nothing() -> None:
+    """A server that fails now may be well in a minute: a run begins as if it could everything."""
+    async with (
+        FakeServer(fault=lambda _digest, _tries: "500") as server,
+        HttpEngine(base_url=server.base_url, attempts=2) as engine,
+    ):
+        assert await probe.survey(engine, EVERYTHING) == probe.Survey(dialect="vllm", singly=False, notes=())
+
+
+async def test_a_run_tells_what_it_does_about_a_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Once, as a warning, with the name of the engine; and the run does it."""
+    engine = ScriptedEngine()
+
+    async def ignoring(body: dict[str, Any]) -> dict[str, Any]:
+        known = {name: value for name, value in body.items() if name not in {"structured_outputs", "response_format"}}
+        return await scripted(known, engine)
+
+    async with FakeServer(answer=ignoring) as server:
+        loaded = recipe.load("chat", environment={}, flags={"engines.writer.base_url": server.base_url})
+        await pipeline.run(loaded, tmp_path / "run", target=3)
+        sent = [body for body in server.bodies if "Write" in str(body.get("messages"))]
+        assert sent
+        assert not any("structured_outputs" in body for body in sent)
+    (told,) = [one.message for one in caplog.records if "keeps to no constraint" in one.message]
+    assert told.startswith("engine writer: ")
 
 
 async def test_a_model_without_chat_is_found_out() -> None:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -52,6 +52,10 @@ FAULTS = (
 )
 HANG_SECONDS = 3600
 
+Said = dict[str, Any] | web.Response
+Answer = Callable[[dict[str, Any]], Said] | Callable[[dict[str, Any]], Awaitable[Said]]
+"""Body of a request -> what is said to it, by one who needs no engine."""
+
 
 class FakeServer:
     """Answers with a scripted engine, or `answer(body)`; `fault(digest, try) -> name | None` decides what goes wrong."""
@@ -64,7 +68,7 @@ class FakeServer:
         log: Path | None = None,
         models: tuple[str, ...] = ("tiny",),
         key: str = "",
-        answer: Callable[[dict[str, Any]], dict[str, Any] | web.Response] | None = None,
+        answer: Answer | None = None,
     ) -> None:
         self.engine = engine or ScriptedEngine()
         self.fault = fault
@@ -146,9 +150,10 @@ class FakeServer:
         return web.Response(text=text[: len(text) // 2] if fault == "cut" else text, content_type="application/json")
 
     async def _answer(self, body: dict[str, Any], fault: str | None) -> dict[str, Any] | web.Response:
-        if self.answer is not None:
-            return self.answer(body)
-        return _body(await self.engine.complete(_request(body)), body, fault)
+        if self.answer is None:
+            return await scripted(body, self.engine, fault)
+        answer = self.answer(body)
+        return await answer if isinstance(answer, Awaitable) else answer
 
     def _write(self, entry: dict[str, Any]) -> None:
         self.requests.append(entry)
@@ -174,6 +179,11 @@ async def _refuse(fault: str | None, request: web.Request) -> web.Response | Non
     if fault == "hang":
         await asyncio.sleep(HANG_SECONDS)
     return None
+
+
+async def scripted(body: dict[str, Any], engine: ScriptedEngine, fault: str | None = None) -> dict[str, Any]:
+    """Return what the script says to a body."""
+    return _body(await engine.complete(_request(body)), body, fault)
 
 
 def _request(body: dict[str, Any]) -> CompletionRequest:

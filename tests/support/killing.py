@@ -42,9 +42,12 @@ class Server:
         self._process.stdout.close()
 
     def entries(self) -> list[dict[str, Any]]:
-        """Every request so far; a line that is being written does not count yet."""
+        """Every request of a run so far; a line that is being written does not count yet."""
         text = self.log.read_text(encoding="utf-8") if self.log.exists() else ""
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        entries = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return [
+            one for one in entries if not one["id"].startswith("probe-")
+        ]  # asked at every start, and no part of a run
 
 
 def command(server: Server, folder: Path, *, rows: int = ROWS) -> list[str]:
