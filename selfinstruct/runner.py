@@ -379,7 +379,9 @@ class Runner:
             return reply
         lane = self.lanes[engine]
         try:
-            async with lane.slots.take(request.n, priority=number):  # what was begun first is finished first
+            # What was begun first is finished first. But requests are admitted in order: one that waits holds up all later.
+            priority = -1 if stage == self._root.label else number
+            async with lane.slots.take(request.n, priority=priority):
                 self._go_on()
                 reply = await lane.engine.complete(request)
         finally:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 UNTUNED = 64
 """Places at an engine without servers: nothing there to fill."""
 
+RESERVE = 0.25
+"""Of the places, as many answers as should wait for one: what keeps the servers full while new requests are admitted."""
+
 MOST = 4096
 """Answers under way, at most."""
 
@@ -208,8 +211,8 @@ class Lane:
 
     @property
     def has_room(self) -> bool:
-        """Whether a call sent now would not have to wait."""
-        return self.slots.used + self.slots.waiting < self.slots.size
+        """Whether so few answers wait that new work should be begun: it takes a while until that fans out."""
+        return self.slots.waiting < RESERVE * self.slots.size
 
     @property
     def is_behind(self) -> bool:
