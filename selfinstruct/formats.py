@@ -12,8 +12,8 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from selfinstruct.engines.base import Reply
-from selfinstruct.errors import BadInputError, CallError, DamageError, UnreadableError
+from selfinstruct.engines.base import Reply, together
+from selfinstruct.errors import BadInputError, CallError, DamageError, RefusedError, UnreadableError
 from selfinstruct.pool import Pool
 from selfinstruct.records import (
     Classification,
@@ -72,7 +72,7 @@ async def settle(
         return kept(recipe, json.loads(known))
     trial = _Trial(recipe, engines, tasks=tasks, store=store)
     stages = [stage for stage in recipe.stages if _open(stage)]
-    found = await asyncio.gather(*(trial.readable(stage) for stage in stages))
+    found = await together(*(trial.readable(stage) for stage in stages))
     store.flush()
     log.warning("form of answers, by trial: %s", "; ".join(map(_told, stages, found)))
     return _with(recipe, {stage.label: _best(_readable(counts)) for stage, counts in zip(stages, found, strict=True)})
@@ -151,18 +151,18 @@ class _Trial:
         try:
             while waiting and readable < enough:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                came += len(done)
-                readable += sum(one.result() for one in done)
+                found = [read for one in done if (read := one.result()) is not None]
+                came, readable = came + len(found), readable + sum(found)
         finally:
             for one in waiting:
                 one.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
         return readable, came
 
-    async def _reads(self, stage: AnyStage, number: int, task: SeedTask) -> bool:
-        """Say whether the stage makes a record of the answer about `task`."""
+    async def _reads(self, stage: AnyStage, number: int, task: SeedTask) -> bool | None:
+        """Say whether the stage makes a record of the answer about `task`; None when no answer came, which says nothing."""
         fingerprint = stage.fingerprint(models=self._models, language=self._recipe.language)
-        work_id = content_id(STAGE, fingerprint, self._seeds, number)
+        work_id = content_id(STAGE, fingerprint, self._seeds, self._recipe.seed, number)
         *ancestors, record = _chain(task, number, upto=stage.reads())
         work = Work(
             id=work_id,
@@ -179,8 +179,10 @@ class _Trial:
         )
         try:
             made = await stage.process(record, work)
-        except (CallError, UnreadableError):  # refused (a schema, perhaps) or not to be read: that is the finding
+        except (RefusedError, UnreadableError):  # refused (a schema, perhaps) or not to be read: that is the finding
             return False
+        except CallError:
+            return None
         return any(isinstance(one, Record) for one in made)
 
     async def _ask(self, work_id: str, engine: str, request: CompletionRequest) -> Reply:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfinstruct import __version__, export, formats, runs, seeds
 from selfinstruct import recipe as recipes
+from selfinstruct.engines.base import together
 from selfinstruct.errors import BadInputError, DamageError, Exit
 from selfinstruct.ledger import Accounts
 from selfinstruct.pool import Pool
@@ -60,6 +61,7 @@ class Progress:
     tally: Tally
     seconds: float
     models: tuple[str, ...]
+    """Empty while it starts: then nothing is counted yet."""
     before: Counter[tuple[str, str]]
     """The fates that an earlier invocation had left: they do not count for the rate."""
     in_flight: int = 0
@@ -119,6 +121,9 @@ async def run(
             log.warning(told)
     store = open_run(folder)
     try:
+        if watch is not None:  # somebody is at it, though servers and models are still to be found
+            labels = tuple(stage.label for stage in recipe.stages)
+            watch(Progress(labels, runs.tree_of(recipe).rows, target, Tally(), 0.0, (), Counter()))
         async with AsyncExitStack() as stack:
             engines = await _open(recipe.engines, stack)
             await _prepare(recipe, engines)
@@ -164,7 +169,7 @@ async def _prepare(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
     named: dict[int, tuple[str, Engine]] = {}
     for name, engine in engines.items():
         named.setdefault(id(engine), (name, engine))
-    notes = await asyncio.gather(*(engine.prepare(wanted[one]) for one, (_, engine) in named.items()))
+    notes = await together(*(engine.prepare(wanted[one]) for one, (_, engine) in named.items()))
     for (name, _), told in zip(named.values(), notes, strict=True):
         for note in told:
             log.warning("engine %s: %s", name, note)
@@ -197,9 +202,12 @@ def _tried(store: RunStore) -> dict[str, int]:
     A run that was killed or capped is still at its order: it must end as if nothing had happened.
     """
     known = store.get_meta()
+    before: dict[str, int] = json.loads(known.get("tried", "{}"))
     if known.get("ended") not in THROUGH:
-        return dict(json.loads(known.get("tried", "{}")))
-    return {row.id: row.tries for row in store.works(failed=True) if str(row.error).startswith(UNREADABLE)}
+        return before
+    failed = {row.id: (row.tries, str(row.error).startswith(UNREADABLE)) for row in store.works(failed=True)}
+    # Work that was refused in the end is asked that again in any case; what was unreadable before that stays counted.
+    return {one: tries if unread else before[one] for one, (tries, unread) in failed.items() if unread or one in before}
 
 
 def _begin(store: RunStore, recipe: Recipe, *, target: int, inputs: dict[str, str], tried: dict[str, int]) -> None:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from selfinstruct.engines.base import Reply
-from selfinstruct.errors import CallError, DamageError, SelfInstructError, UnreadableError
+from selfinstruct.errors import CallError, DamageError, RefusedError, SelfInstructError, UnreadableError
 from selfinstruct.price import Price
 from selfinstruct.records import Dropped, DropReason, Fate, Instruction, Provenance, Record, Request, Row, content_id
 from selfinstruct.slots import Lane, Slots
@@ -219,6 +219,7 @@ class Runner:
             await asyncio.sleep(TUNE_SECONDS)
             for lane in lanes.values():
                 lane.tune()
+            self._store.put_meta({"seconds": f"{self.seconds:.1f}"})  # a kill must not forget hours that were paid for
             self._changed.set()
 
     def stop(self, ended: Ended) -> None:
@@ -357,7 +358,9 @@ class Runner:
                 unread = work.unreadable(problem)
             except CallError as problem:
                 error = str(problem)
-                break
+                if unread is None or not isinstance(problem, RefusedError):
+                    break
+                unread = None  # perhaps it was what the question was longer by
             except (SelfInstructError, _StopError):
                 raise
             except Exception as problem:  # noqa: BLE001 - the one broad catch: a fault of a stage is that record's failure
@@ -399,7 +402,7 @@ class Runner:
 
     @property
     def seconds(self) -> float:
-        """What this run has taken, earlier invocations included (those that were killed are not known)."""
+        """What this run has taken, earlier invocations included (of one that was killed all but its last second)."""
         return self._seconds + time.monotonic() - self._began
 
     @property

@@ -126,10 +126,10 @@ class Tuner:
         """Return how many places there should be, told once a second what is there, taken, and written so far."""
         troubled = self._take_note(servers)
         up = [one for one in servers if one.healthy]
-        if troubled:
-            self._rest(self.LESS)
-        elif self._pause:
+        if self._pause:
             self._pause -= 1
+        elif troubled:
+            self._rest(self.LESS)
         elif any(one.waiting is None for one in up) or not up:
             self._feel(used, tokens)
         else:
@@ -149,6 +149,7 @@ class Tuner:
         self.size = round(self.size * share)
         self._pause = 5  # what is under way has to end before the smaller number shows
         self._looks = self._tokens = 0
+        self._rate = 0.0  # what a larger number brought is no measure for a smaller one
         self._growing = False
         self._ran.clear()
 

@@ -14,7 +14,7 @@ import pytest
 from selfinstruct import formats, pipeline, recipe
 from selfinstruct.engines.base import CompletionRequest, JsonSchema, Reply
 from selfinstruct.engines.scripted import ScriptedEngine
-from selfinstruct.errors import BadInputError, CallError, Exit
+from selfinstruct.errors import BadInputError, CallError, Exit, RefusedError
 from selfinstruct.recipe import Recipe
 from selfinstruct.store import read_run
 from selfinstruct.verify import verify
@@ -181,7 +181,7 @@ def test_a_server_that_refuses_the_schema(tmp_path: Path, monkeypatch: pytest.Mo
     async def refuse(engine: ScriptedEngine, request: CompletionRequest) -> Reply:
         if isinstance(request.constraint, JsonSchema):
             msg = "status 400: json_schema is not supported"
-            raise CallError(msg)
+            raise RefusedError(msg)
         return await answer(engine, request)
 
     monkeypatch.setattr(ScriptedEngine, "complete", refuse)
@@ -239,3 +239,31 @@ def test_json_stays_when_a_stage_of_the_stored_run_is_unknown(tmp_path: Path) ->
     data["stages"][2] |= {"name": "examples", "format": "auto"}
     with pytest.raises(BadInputError, match=r"stages\.examples"):
         pipeline.run_sync(recipe.build(data), tmp_path / "run", target=2)
+
+
+def test_another_seed_after_a_trial_that_was_killed(tmp_path: Path) -> None:
+    """Nothing is damaged: its answers belong to another trial."""
+    child = [sys.executable, "-c", CHILD, str(tmp_path / "run")]
+    for seed, status in ((1, 9), (2, 9)):
+        sets = [f"stages.{stage}.format=auto" for stage in ("bootstrap", "instances", "judge")]
+        assert subprocess.run([*child, *sets, f"seed={seed}"], check=False).returncode == status
+    report = pipeline.run_sync(demo("seed=2"), tmp_path / "run", target=5)
+    assert report.exit_status is Exit.DONE
+
+
+def test_a_server_that_fails_in_passing_is_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that get no answer say nothing of the form."""
+    whole = ScriptedEngine.complete
+
+    async def failing(engine: ScriptedEngine, request: CompletionRequest) -> Reply:
+        if request.id not in failed:
+            failed.add(request.id)
+            if len(failed) % 2:
+                msg = "status 500 (4 tries)"
+                raise CallError(msg)
+        return await whole(engine, request)
+
+    failed: set[str] = set()
+    monkeypatch.setattr(ScriptedEngine, "complete", failing)
+    pipeline.run_sync(demo(), tmp_path / "run", target=3)
+    assert chosen(tmp_path / "run") == {"bootstrap": "json", "instances": "json", "judge": "json"}

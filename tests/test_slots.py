@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from selfinstruct.engines.base import ServerState
+from selfinstruct.engines.scripted import ScriptedEngine
 from selfinstruct.slots import MOST, Lane, Slots, Tuner
 
 
@@ -143,8 +144,23 @@ def test_idle_places_do_not_multiply() -> None:
 
 def test_a_fixed_number_stays() -> None:
     """What the user says is not tuned."""
-    from selfinstruct.engines.scripted import ScriptedEngine
-
     lane = Lane.open(ScriptedEngine(), 7)
     lane.tune()
     assert (lane.slots.size, lane.tuner) == (7, None)
+
+
+async def test_new_work_is_begun_while_some_still_waits() -> None:
+    """Up to a quarter of the places: what is begun now comes to more answers only after a while."""
+    lane = Lane(ScriptedEngine(), Slots(8))
+    holding = [asyncio.create_task(hold(lane.slots, 1, 0, [], 60)) for _ in range(8)]
+    await asyncio.sleep(0)
+    assert lane.has_room
+    holding.append(asyncio.create_task(hold(lane.slots, 1, 0, [], 60)))
+    await asyncio.sleep(0)
+    assert lane.has_room
+    holding.append(asyncio.create_task(hold(lane.slots, 1, 0, [], 60)))
+    await asyncio.sleep(0)
+    assert not lane.has_room
+    for one in holding:
+        one.cancel()
+    await asyncio.gather(*holding, return_exceptions=True)

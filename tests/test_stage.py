@@ -13,7 +13,7 @@ import pytest
 from selfinstruct import pipeline, recipe, runs
 from selfinstruct.engines.base import CompletionRequest, Reply
 from selfinstruct.engines.scripted import ScriptedEngine
-from selfinstruct.errors import BadInputError, UnreadableError
+from selfinstruct.errors import BadInputError, RefusedError, UnreadableError
 from selfinstruct.judges.alpagasus import Alpagasus
 from selfinstruct.records import content_id
 from selfinstruct.stage import SHOWN, Unread
@@ -166,3 +166,22 @@ def test_killed_at_a_re_ask_a_run_ends_as_if_it_had_not_been(tmp_path: Path, mom
         assert finish(folder) == wanted
         with runs.open_stored(folder) as run:
             assert run.accounts().ledger == books
+
+
+def test_a_re_ask_that_is_refused_is_not_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is longer than the question, perhaps too long for the model: the third try asks as the first did."""
+    whole = ScriptedEngine.complete
+
+    async def short(engine: ScriptedEngine, request: CompletionRequest) -> Reply:
+        if AGAIN in request.prompt[-1].content:  # type: ignore[union-attr]
+            msg = "status 400: the prompt is too long"
+            raise RefusedError(msg)
+        return await whole(engine, request)
+
+    monkeypatch.setattr(ScriptedEngine, "complete", short)
+    report = pipeline.run_sync(recipe.load("demo", environment={}, sets=SETS), tmp_path / "run", target=20)
+    with read_run(tmp_path / "run") as store:
+        errors = Counter(str(row.error).partition(":")[0] for row in store.works(failed=True) if row.stage == "judge")
+    assert report.accounts.ledger.accepted == 20
+    assert errors["unreadable"] > 0
+    assert "status 400" not in errors

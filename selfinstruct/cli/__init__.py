@@ -60,7 +60,11 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.DONE)
     except Exception as error:  # noqa: BLE001 - the end of the line: a fault of ours, told without a traceback
-        _fail(error, status=Exit.FAILED, remedy="this is a fault of selfinstruct: the same command with -v shows where")
+        _fail(
+            error,
+            status=Exit.FAILED,
+            remedy="a fault of selfinstruct; the same command after `selfinstruct -v` shows where",
+        )
     sys.exit(Exit.DONE)
 
 

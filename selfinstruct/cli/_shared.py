@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,6 +51,9 @@ VllmPath = Annotated[
     ),
 ]
 Replicas = Annotated[int, typer.Option("--replicas", min=1, help="Servers, each with its share of the GPUs.")]
+Against = Annotated[
+    list[Path] | None, typer.Option("--against", help="Dataset or X.novelty: nothing near to its texts is kept.")
+]
 Events = Annotated[
     Path | None, typer.Option("--events", help="Append what happens as JSON lines; - is stderr, without other talk.")
 ]
@@ -67,8 +72,12 @@ def carry_out(
     limits: Limits | None = None,
     events: Path | None = None,
     metrics: int | None = None,
+    again: str = "",
 ) -> Report:
-    """Run or resume it under a watcher, tell how it ended, print its files."""
+    """Run or resume it under a watcher, tell how it ended, print its files.
+
+    `again` is what goes on with it, where that is not the report's `resume`.
+    """
     from selfinstruct import pipeline
     from selfinstruct.console import Watcher
     from selfinstruct.runner import Limits
@@ -78,6 +87,8 @@ def carry_out(
             recipe, folder, target=n, limits=limits or Limits(), watch=watcher, handle_signals=True
         )
         watcher.ended(report)
+    if again and report.remedy.startswith("selfinstruct resume"):
+        report = replace(report, remedy=again)
     summarise(report, quiet=quiet or str(events) == "-")
     for path, _ in report.exports.values():
         typer.echo(path)
@@ -89,10 +100,23 @@ def summarise(report: Report, *, quiet: bool) -> None:
     from selfinstruct.console import summary
 
     if not quiet:
-        summary(report)
+        with suppress(OSError):  # who read stderr is gone; the run is what it is, and its exit status says so
+            summary(report)
     elif report.exit_status is not Exit.DONE:
         say(report.message)
         say(f"  try: {report.remedy}")
+
+
+def flags_of(
+    base_url: list[str] | None, model: str | None, seed: int | None, against: list[Path] | None
+) -> dict[str, Any]:
+    """Return the recipe fields that these options stand for."""
+    return {
+        "engines.writer.base_url": base_url,
+        "engines.writer.model": model,
+        "seed": seed,
+        "stages.bootstrap.gates.rouge.against": [str(path) for path in against] if against else None,
+    }
 
 
 def limits_of(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from selfinstruct.cli._shared import (
+    Against,
     GpuHour,
     Json,
     MaxCost,
@@ -22,6 +23,7 @@ from selfinstruct.cli._shared import (
     Url,
     Urls,
     app,
+    flags_of,
     limits_of,
     say,
 )
@@ -108,6 +110,7 @@ def preview(  # noqa: PLR0913 - one parameter per option
     model: Model = None,
     out: Annotated[Path | None, typer.Option("-o", help="Folder [default: runs/RECIPE.preview].")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn.")] = None,
+    against: Against = None,
     sets: Sets = None,
     *,
     max_time: MaxTime = None,
@@ -124,8 +127,7 @@ def preview(  # noqa: PLR0913 - one parameter per option
     from selfinstruct.cli._forecasts import preview_of
     from selfinstruct.cli._preview import Wanted, carry_out
 
-    flags = {"engines.writer.base_url": base_url, "engines.writer.model": model, "seed": seed}
-    resolved = recipes.load(recipe, sets=sets or (), flags=flags)
+    resolved = recipes.load(recipe, sets=sets or (), flags=flags_of(base_url, model, seed, against))
     folder = out or preview_of(Path("runs") / resolved.name)
     limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
     wanted = Wanted(rows=n, order=order or resolved.n, as_json=as_json, quiet=quiet)

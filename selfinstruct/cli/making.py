@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfinstruct.cli._shared import (
+    Against,
     Events,
     Folder,
     GpuHour,
@@ -26,6 +27,7 @@ from selfinstruct.cli._shared import (
     VllmPath,
     app,
     carry_out,
+    flags_of,
     limits_of,
     say,
 )
@@ -64,9 +66,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     model: Model = None,
     out: Annotated[Path | None, typer.Option("-o", help="Run folder [default: runs/RECIPE].")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything drawn.")] = None,
-    against: Annotated[
-        list[Path] | None, typer.Option("--against", help="Dataset or X.novelty: nothing near to its texts is kept.")
-    ] = None,
+    against: Against = None,
     sets: Sets = None,
     *,
     serve: Annotated[
@@ -83,7 +83,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     events: Events = None,
     metrics: Metrics = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, tell what it will take; ask nothing, write nothing.")
+        bool, typer.Option("--dry-run", help="Check all but the server, tell what it will take; ask and write nothing.")
     ] = False,
     source: Annotated[
         Path | None,
@@ -94,21 +94,29 @@ def run(  # noqa: PLR0913 - one parameter per option
     """Make a dataset. The same command again goes on where it stopped."""
     from selfinstruct import recipe as recipes
 
-    others = [str(path) for path in against] if against else None
-    flags = {
-        "engines.writer.base_url": base_url, "engines.writer.model": model, "seed": seed, "n": n,
-        "stages.bootstrap.gates.rouge.against": others,
-    }  # fmt: skip
+    flags = {"n": n, **flags_of(base_url, model, seed, against)}
     resolved = recipes.load(recipe, sets=sets or (), flags=flags)
     folder = out or Path("runs") / resolved.name
     limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
+    for useless, name, needed in (
+        (source is not None and not dry_run, "--from", "--dry-run"),
+        (replicas > 1 and serve is None, "--replicas", "--serve MODEL"),
+        (vllm is not None and serve is None, "--vllm", "--serve MODEL"),
+    ):
+        if useless:
+            msg = f"{name} says nothing without {needed}"
+            raise BadInputError(msg, remedy=f"add {needed}, or leave {name} out")
     if dry_run:
         _dry_run(resolved, folder, limits=limits, source=source)
         return
-    with _serving(serve, base_url, replicas=replicas, vllm=vllm, quiet=quiet) as urls:
+    silent = quiet or str(events) == "-"
+    with _serving(serve, base_url, replicas=replicas, vllm=vllm, quiet=silent) as urls:
         if urls:
             resolved = recipes.load(recipe, sets=sets or (), flags=flags | {"engines.writer.base_url": urls})
-        report = carry_out(resolved, folder, n=resolved.n, limits=limits, quiet=quiet, events=events, metrics=metrics)
+        report = carry_out(
+            resolved, folder, n=resolved.n, limits=limits, quiet=quiet, events=events, metrics=metrics,
+            again="the same command again" if urls else "",
+        )  # fmt: skip
     raise typer.Exit(report.exit_status)
 
 
@@ -168,9 +176,10 @@ def _dry_run(recipe: Recipe, folder: Path, *, limits: Limits, source: Path | Non
     from selfinstruct import seeds
     from selfinstruct.cli._forecasts import foresee
 
-    tasks, _ = seeds.load(seeds.find(recipe.seeds))
+    tasks, digest = seeds.load(seeds.find(recipe.seeds))
+    inputs = {"seeds": digest}
     for stage in recipe.stages:
-        stage.inputs(language=recipe.language)  # every file that it reads is there
+        inputs |= stage.inputs(language=recipe.language)  # every file that it reads is there
     say(f"recipe {recipe.name}: {' -> '.join(stage.label for stage in recipe.stages)}")
     say(f"{len(tasks)} seed tasks; {recipe.n} rows wanted; folder {folder}; nothing was asked or written")
-    foresee(recipe, folder, limits=limits, source=source)
+    foresee(recipe, folder, inputs=inputs, limits=limits, source=source)

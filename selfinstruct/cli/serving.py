@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from selfinstruct.cli._shared import Replicas, VllmPath, app, say
+from selfinstruct.errors import Exit
 
 
 @app.command()
@@ -29,15 +30,19 @@ def serve(
     from selfinstruct.serving import served
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end the same way: drained
+    ready_once = False
     try:
         with served(model, replicas=replicas, vllm=vllm, args=args or (), port=port, logs=logs, ready_seconds=ready,
                     tell=say) as servers:  # fmt: skip
             for server in servers:
                 typer.echo(server.url)
             say("selfinstruct run --base-url " + " --base-url ".join(server.url for server in servers))
+            ready_once = True
             while not all(server.lost for server in servers):
                 signal.sigtimedwait([], 1)
             say("no server is left; stopping")
             raise typer.Exit(3)
     except KeyboardInterrupt:
         say("stopped")
+        if not ready_once:  # nobody could use it
+            raise typer.Exit(Exit.INTERRUPTED) from None

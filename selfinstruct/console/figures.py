@@ -93,7 +93,8 @@ class Meter:
         made = {label: _made(progress, label) for label in progress.stages}
         counts: dict[Hashable, float] = {("stage", label): count for label, count in made.items()}
         counts |= {"rows": progress.rows, "prompt": tally.prompt_tokens, "completion": tally.completion_tokens}
-        pace.add(progress.seconds, counts)
+        if progress.models:  # else what is stored is not counted yet, and would look like a great leap
+            pace.add(progress.seconds, counts)
         # Rows that are ahead of the order count for it only when what stands before them has come to its end.
         ahead = 0 if progress.settled is None else progress.rows - progress.settled
         speed, left = pace.speed("rows"), pace.left("rows", progress.target + ahead)

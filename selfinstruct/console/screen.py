@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from rich.console import Console
@@ -23,8 +24,17 @@ BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 
 def screen(title: str) -> Screen | Lines:
     """Return what suits stderr as it is."""
-    console = Console(stderr=True)
+    console = Stderr(stderr=True)
     return Screen(title) if console.is_terminal and not console.is_dumb_terminal else Lines(console)
+
+
+class Stderr(Console):
+    """A console that says when nobody reads it any more: rich would end the process, and its stdout with it."""
+
+    def on_broken_pipe(self) -> None:
+        """Pass it on."""
+        msg = "nobody reads stderr"
+        raise OSError(msg)
 
 
 class _Whole:
@@ -48,14 +58,15 @@ class Screen(Outlet):
     def __init__(self, title: str) -> None:
         """Show `title` at the top."""
         self._title = title
-        self._console = Console(file=_Whole(sys.stderr))  # type: ignore[arg-type]  # as much of a file as rich asks for
+        self._console = Stderr(file=_Whole(sys.stderr))  # type: ignore[arg-type]  # as much of a file as rich asks for
         self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the terminal back."""
-        self._live.stop()
+        with suppress(OSError):  # it is gone
+            self._live.stop()
 
     def show(self, figures: Figures, *, note: str = "") -> None:
         """Draw it; the first time, take the terminal."""

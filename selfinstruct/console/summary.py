@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from selfinstruct.console.screen import Stderr
 from selfinstruct.console.words import rules
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def funnel(accounts: Accounts) -> Table:
 
 def summary(report: Report) -> None:
     """Print how a run ended, its funnel, its files and what to type next."""
-    console = Console(stderr=True)
+    console = Stderr(stderr=True)
     console.print(funnel(report.accounts))
     calls = report.accounts.calls
     console.print(

@@ -23,6 +23,7 @@ from selfinstruct.console.screen import screen
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from selfinstruct.console.figures import Figures
@@ -116,24 +117,34 @@ class Watcher:
         while not self._done.wait(TICK):
             self._pass_on(time.monotonic())
         self._pass_on(math.inf)
-        for outlet in self._outlets:
-            outlet.end(*self._ended)
+        for outlet in [*self._outlets]:
+            self._guarded(outlet, outlet.end, *self._ended)
         self._pass_on_news()
 
     def _pass_on(self, now: float) -> None:
         """Give every outlet the warnings, and the latest figures when it is due; `now` is infinite at the end."""
         self._pass_on_news()
         figures = self._latest
-        for outlet, due in self._outlets.items():
+        for outlet, due in [*self._outlets.items()]:
             if figures is not None and now >= due and (outlet.last or now != math.inf):
                 self._outlets[outlet] = now + outlet.every
-                outlet.show(figures)
+                self._guarded(outlet, outlet.show, figures)
 
     def _pass_on_news(self) -> None:
         while self._news:
             text = self._news.popleft()
-            for outlet in self._outlets:
-                outlet.warn(text)
+            for outlet in [*self._outlets]:
+                self._guarded(outlet, outlet.warn, text)
+
+    def _guarded(self, outlet: Outlet, tell: Callable[..., None], *what: object) -> None:
+        """Tell one outlet; one that fails (a terminal that was closed) is told no more, the others are told of it."""
+        try:
+            tell(*what)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run and its other watchers go on
+            del self._outlets[outlet]
+            self._news.append(
+                f"{type(outlet).__name__.lower()} shows nothing any more: {printable(error, longest=200)}"
+            )
 
 
 class _Handler(logging.Handler):

@@ -5,18 +5,22 @@ An engine knows HTTP (or a script); it knows no stage, prompt file or store.
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from enum import StrEnum, auto
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field
 
 from selfinstruct.records import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
     from collections.abc import Set as AbstractSet
     from types import TracebackType
+
+
+T = TypeVar("T")
 
 
 class FinishReason(StrEnum):
@@ -39,6 +43,18 @@ class Message(Frozen):
 
 Prompt = str | tuple[Message, ...]
 """Text goes to the completions endpoint, messages to the chat endpoint."""
+
+
+async def together(*awaitables: Awaitable[T]) -> list[T]:
+    """Await all of them, whatever becomes of any; then raise what the first of those that failed raised.
+
+    A plain gather leaves the others running, with places that are counted as free and answers that nobody keeps.
+    """
+    done = await asyncio.gather(*awaitables, return_exceptions=True)
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in done if not isinstance(one, BaseException)]
 
 
 def user(text: str) -> tuple[Message, ...]:

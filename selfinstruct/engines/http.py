@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 from selfinstruct.engines import _wire as wire
 from selfinstruct.engines._fleet import Fleet
 from selfinstruct.engines._server import CONNECT_SECONDS, LONGEST_WAIT, Failure, Server
-from selfinstruct.engines.base import Ability, CompletionRequest, Engine, Reply, ServerState
+from selfinstruct.engines.base import Ability, CompletionRequest, Engine, Reply, ServerState, together
 from selfinstruct.errors import BadInputError, CallError, UnreachableError
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ class HttpEngine(Engine):
         """
         from selfinstruct.engines.probe import survey  # noqa: PLC0415 - which knows this engine
 
+        self._dialect, self._singly = "vllm", False  # as it is asked, whatever was found at an earlier opening
         found = await survey(self, wanted)
         self._dialect, self._singly = found.dialect, found.singly
         return found.notes
@@ -185,12 +186,12 @@ class HttpEngine(Engine):
         """Answer `request`, waiting out what passes; a failure of one server is another's call, at once.
 
         Raises:
-            CallError: refused (400, 413, 422), or failed `attempts` times on its own.
+            CallError: refused (RefusedError: 400, 413, 422), or failed `attempts` times on its own.
             UnreachableError: gone or overloaded for longer than `patience`.
             BadInputError: key or model refused (401, 403, 404).
         """
         if self._singly and request.n > 1:
-            return wire.joined(await asyncio.gather(*map(self.complete, wire.singly(request))))
+            return wire.joined(await together(*map(self.complete, wire.singly(request))))
         dialect = self._dialect if self.structured_outputs == "auto" else self.structured_outputs
         body = wire.body(request, model=self.model_name, dialect=dialect)
         payload = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

@@ -11,13 +11,15 @@ from selfinstruct.engines.base import (
     Ability,
     Choice,
     CompletionRequest,
+    FinishReason,
     JsonSchema,
     Prompt,
     Reply,
     Sampling,
+    together,
     user,
 )
-from selfinstruct.errors import BadInputError, CallError, RefusedError
+from selfinstruct.errors import BadInputError, CallError, RefusedError, UnreachableError
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ class _No:
     text: str
     refused: bool = False
     """It would come again."""
+    passing: bool = False
+    """It took too long: another time it may not."""
 
 
 # -- for a run ----------------------------------------------------------------------------------------------------
@@ -88,15 +92,12 @@ async def survey(engine: HttpEngine, wanted: AbstractSet[Ability]) -> Survey:
 
     Raises:
         BadInputError: no chat, or no completions, where they are wanted; a key or model is refused.
-        UnreachableError: gone for longer than patience.
+        UnreachableError: gone for longer than patience, if that is shorter than what a question may take.
     """
-    chat, text, several, dialects, length = await asyncio.gather(
-        _refusal(engine, user("Say hello."), wanted=Ability.CHAT in wanted),
-        _refusal(engine, "Once upon a time", wanted=Ability.COMPLETIONS in wanted),
-        _alone(engine, wanted=Ability.SEVERAL in wanted),
-        _dialects(engine, wanted=Ability.STRUCTURED in wanted),
-        _length(engine),
-    )
+    refusals = asyncio.create_task(_refusals(engine, wanted))
+    ways, told = asyncio.create_task(_dialects(engine, wanted)), asyncio.create_task(_length(engine))
+    await together(refusals, ways, told)
+    (chat, text, several), dialects, length = refusals.result(), ways.result(), told.result()
     if chat:
         msg = f"the server does not chat as {engine.model_name}: {chat}"
         raise BadInputError(
@@ -117,13 +118,22 @@ async def survey(engine: HttpEngine, wanted: AbstractSet[Ability]) -> Survey:
     return Survey(dialect=dialects[0] if dialects else "none", singly=bool(several), notes=tuple(notes))
 
 
+async def _refusals(engine: HttpEngine, wanted: AbstractSet[Ability]) -> list[str]:
+    """Return how the server refuses to chat, to complete text and to give several answers; empty where it does not."""
+    return await together(
+        _refusal(engine, user("Say hello."), wanted=Ability.CHAT in wanted),
+        _refusal(engine, "Once upon a time", wanted=Ability.COMPLETIONS in wanted),
+        _alone(engine, wanted=Ability.SEVERAL in wanted),
+    )
+
+
 async def _alone(engine: HttpEngine, *, wanted: bool) -> str:
     """Return why a server that gives one answer does not give two: some refuse, some give one all the same."""
     if not wanted:
         return ""
     hasty = engine.model_copy(update={"attempts": 2})
-    one, two = await asyncio.gather(*(_ask(hasty, user("Say something."), PLAIN, n=n, number=n) for n in (1, 2)))
-    return two.text if isinstance(one, Reply) and isinstance(two, _No) else ""
+    one, two = await together(*(_ask(hasty, user("Say something."), PLAIN, n=n, number=n) for n in (1, 2)))
+    return two.text if isinstance(one, Reply) and isinstance(two, _No) and not two.passing else ""
 
 
 async def _refusal(engine: HttpEngine, prompt: Prompt, *, wanted: bool) -> str:
@@ -137,15 +147,20 @@ async def _refusal(engine: HttpEngine, prompt: Prompt, *, wanted: bool) -> str:
     return said
 
 
-async def _dialects(engine: HttpEngine, *, wanted: bool) -> list[str]:
+async def _dialects(engine: HttpEngine, wanted: AbstractSet[Ability]) -> list[str]:
     """Return the ways of writing constraints that the server keeps to, of those that may be used, the best first.
 
-    One that is not wanted, or that could not be asked about, counts as kept to.
+    One that could not be asked about counts as kept to. Where no constraints are wanted, vLLM's way still has other fields
+    of its own, which the server must not refuse.
     """
     ways: list[str] = ["vllm", "openai"] if engine.structured_outputs == "auto" else [engine.structured_outputs]
     if not wanted or ways == ["none"]:
         return ways
-    asked = await asyncio.gather(*(_constrained(engine, way) for way in ways))
+    if Ability.STRUCTURED not in wanted:
+        prompt: Prompt = user("Say hello.") if Ability.CHAT in wanted else "Once upon a time"
+        reply = await _ask(engine.model_copy(update={"structured_outputs": ways[0]}), prompt, LONG)
+        return ways[1:] if isinstance(reply, _No) and reply.refused and len(ways) > 1 else ways
+    asked = await together(*(_constrained(engine, way) for way in ways))
     return [way for way, replies in zip(ways, asked, strict=True) if all(map(_kept, replies))]
 
 
@@ -156,14 +171,17 @@ async def _constrained(engine: HttpEngine, way: str) -> list[Reply | _No]:
     asked = [_ask(spoken, user("Say hello."), LONG, constraint=one) for one in constraints]
     if way == "vllm":  # the other has no choice
         asked.append(_ask(spoken, user("Say hello."), LONG, constraint=Choice(choices=WORDS), number=1))
-    return list(await asyncio.gather(*asked))
+    return await together(*asked)
 
 
 def _kept(reply: Reply | _No) -> bool:
     """Say whether a constraint held. An unknown or outdated name for it is ignored: look at the answer, not the status."""
     if isinstance(reply, _No):
         return not reply.refused
-    return any(word in reply.completions[0].text for word in WORDS)
+    text = reply.completions[0].text.strip()
+    if reply.completions[0].finish_reason is FinishReason.LENGTH and (not text or text.startswith("{")):
+        return True  # it thinks first, or fills JSON with blanks: undecided
+    return any(word in text for word in WORDS)
 
 
 async def _ask(
@@ -179,14 +197,17 @@ async def _ask(
         async with asyncio.timeout(ANSWER_SECONDS):
             return await engine.complete(request)
     except TimeoutError:
-        return _No(f"no answer within {ANSWER_SECONDS:g} s")
+        return _No(f"no answer within {ANSWER_SECONDS:g} s", passing=True)
     except CallError as error:
         return _No(str(error), refused=isinstance(error, RefusedError))
 
 
 async def _length(engine: HttpEngine) -> int | None:
     """Return the context length in tokens; None when it is not told."""
-    _, models = await engine.get("/models")
+    try:
+        _, models = await engine.get("/models")
+    except UnreachableError:  # just now; calls are more patient
+        return None
     entries = models.get("data") if isinstance(models, dict) else None
     lengths = {one.get("id"): one.get("max_model_len") for one in entries or () if isinstance(one, dict)}
     length = lengths.get(engine.model_name)

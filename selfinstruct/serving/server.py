@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
 import os
 import re
@@ -72,6 +73,8 @@ REMEDIES = (
 )  # fmt: skip
 """Words in the log of a server that died, and what helps."""
 TELLING = r"^(?!.*WARNING).*\b\w*(?:Error|Exception)\b"
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Loopback is asked without the proxy that may stand in the environment."""
 AFTER, SHOWN = 3, 12
 """Lines of that log in the error: each that tells, with so many, at most; and altogether."""
 
@@ -163,12 +166,14 @@ class Server:
             if self._ending.wait(len(self._deaths)):
                 return
             self._launch()
+            if self._ending.is_set():  # it was asked to stop while it was being started
+                self.ask_to_stop()
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{self.port}/health", timeout=5) as answer:
+            with _DIRECT.open(f"http://{HOST}:{self.port}/health", timeout=5) as answer:
                 return bool(answer.status == 200)  # noqa: PLR2004 - OK
-        except (urllib.error.URLError, OSError):
+        except (urllib.error.URLError, http.client.HTTPException, OSError):
             return False
 
     # -- stopping -------------------------------------------------------------------------------------------------
@@ -204,7 +209,7 @@ class Server:
 
     def _dead(self, why: str) -> UnreachableError:
         lines = [line for line in self._lines() if line.strip()]
-        telling = [number for number, line in enumerate(lines) if re.search(TELLING, line)] or [len(lines) - 1]
+        telling = [number for number, line in enumerate(lines) if re.search(TELLING, line)] or [max(0, len(lines) - 1)]
         near = sorted({number + after for number in telling for after in range(AFTER) if number + after < len(lines)})
         shown = "\n".join(dict.fromkeys(printable(_plain(lines[number]), longest=300) for number in near[-SHOWN:]))
         remedy = next((words for pattern, words in REMEDIES if re.search(pattern, shown)), f"read {self.log_file}")
@@ -242,6 +247,9 @@ def _refuse_taken(port: int) -> None:
 def _flags(vllm: Vllm, args: Sequence[str], *, port: int) -> list[str]:
     """Return our flags, without those that the user gives himself."""
     given = {arg.partition("=")[0].replace("_", "-") for arg in args if arg.startswith("--")}
+    if taken := given & {"--host", "--port"}:
+        msg = f"{' and '.join(sorted(taken))} after --: the server listens on {HOST}, where it is looked after"
+        raise BadInputError(msg, remedy="--port N before the --; a tunnel or proxy for other machines")
     ours: dict[str, str | None] = {"--host": HOST, "--port": str(port), **FLAGS, **(CPU_FLAGS if vllm.cpu else {})}
     return [part for flag, value in ours.items() if flag not in given for part in (flag, value) if part is not None]
 

@@ -29,6 +29,10 @@ BRANCH = len(child_path(request_path(0), 0))
 """Characters of the path of a first stage's record."""
 
 
+CHUNK = 10_000
+"""Numbers in one question: SQLite takes 32,766."""
+
+
 class RunReader:
     """The questions."""
 
@@ -89,10 +93,13 @@ class RunReader:
         query = sa.select(work).order_by(work.c.path)
         if failed is not None:
             query = query.where(work.c.error.is_not(None) if failed else work.c.error.is_(None))
+        queries = [query]
         if numbers is not None:
-            query = query.where(work.c.request.in_(numbers))  # a resumed window: some hundreds
+            queries = [
+                query.where(work.c.request.in_(numbers[at : at + CHUNK])) for at in range(0, len(numbers), CHUNK)
+            ]
         with self._engine.connect() as connection:
-            return [WorkRow(**self._sound(row, "work")) for row in connection.execute(query)]
+            return [WorkRow(**self._sound(row, "work")) for one in queries for row in connection.execute(one)]
 
     def answered(self) -> Iterator[tuple[str, str, Any]]:
         """Yield (call id, prompt digest, reply) of every answer whose work is not done yet or has failed."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from selfinstruct import pipeline, recipe
-from selfinstruct.console import beacon
+from selfinstruct.console import attach, beacon
 from selfinstruct.console.beacon import Presence, Sighting, presence
 from tests.support.moments import moment
 from tests.support.running import command, eventually, running
@@ -99,6 +99,14 @@ def test_a_run_that_is_refused_marks_nothing_as_ended(tmp_path: Path) -> None:
         told = seen(folder)
         assert told is not None
         assert (told["pid"], told["ended"]) == (process.pid, None)
+
+
+def test_a_run_that_is_starting_is_seen(tmp_path: Path) -> None:
+    """Before its first answer, and after an earlier end: somebody is at work."""
+    assert command("run", "demo", "-n", 5, "-o", tmp_path / "run", "-q").returncode == 0
+    with running(tmp_path / "run", latency=3.0):
+        told = eventually(lambda: one if (one := attach.snapshot(tmp_path / "run"))["state"] == "working" else None)
+        assert told["ended"] is None
 
 
 def test_nobody_is_at_work(tmp_path: Path) -> None:

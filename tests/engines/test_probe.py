@@ -250,3 +250,54 @@ async def test_a_doctor_does_not_wait_as_a_run_does(monkeypatch: pytest.MonkeyPa
     async with FakeServer(fault=lambda _digest, _tries: "503") as server:
         with pytest.raises(UnreachableError, match="503"):
             await findings(server, patience=600)
+
+
+async def test_what_a_server_refuses_is_not_sent_where_no_constraint_is_wanted() -> None:
+    """VLLM's way has other fields than constraints: a strict server gets none of them."""
+
+    def strict(body: dict[str, Any]) -> dict[str, Any] | web.Response:
+        if "repetition_detection" in body:
+            return web.json_response({"error": {"message": "unknown field"}}, status=400)
+        return able(body)
+
+    assert (await surveyed(strict, {Ability.CHAT})).dialect == "openai"
+    assert (await surveyed(strict, {Ability.COMPLETIONS})).dialect == "openai"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "{   "])
+async def test_an_answer_that_is_cut_decides_nothing(text: str) -> None:
+    """A model that thinks first, or fills JSON with blanks, has not shown that constraints are ignored."""
+
+    def cut(body: dict[str, Any]) -> dict[str, Any]:
+        reply = able(body)
+        for one in reply["choices"] if body.keys() & {"structured_outputs", "response_format"} else ():
+            one |= {"finish_reason": "length", "message": {"content": text}}
+        return reply
+
+    assert await surveyed(cut) == probe.Survey(dialect="vllm", singly=False, notes=())
+
+
+async def test_an_engine_that_is_opened_again_finds_the_same() -> None:
+    """What an earlier opening found does not colour what is found now."""
+
+    def single(body: dict[str, Any]) -> dict[str, Any] | web.Response:
+        return able(body) if body["n"] == 1 else web.json_response({"error": "n"}, status=400)
+
+    async with FakeServer(answer=single) as server:
+        engine = HttpEngine(base_url=server.base_url)
+        for _ in range(3):
+            async with engine:
+                (note,) = await engine.prepare(CHATTING)
+                assert "one by one" in note
+
+
+async def test_a_question_that_takes_too_long_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy server may answer two another time."""
+    monkeypatch.setattr(probe, "ANSWER_SECONDS", 0.3)
+
+    async def slow(body: dict[str, Any]) -> dict[str, Any]:
+        if body["n"] > 1:
+            await asyncio.sleep(5)
+        return able(body)
+
+    assert not (await surveyed(slow)).singly

@@ -116,3 +116,18 @@ def test_resume_tries_failed_records_again(tmp_path: Path) -> None:
     assert 0 < asked < first / 2, (asked, first)
     assert all(ledger.failed == 0 for label, ledger in stages.items() if label != "bootstrap"), stages
     assert list(verify(tmp_path / "run")) == []
+
+
+def test_the_time_of_a_killed_run_is_not_forgotten(tmp_path: Path) -> None:
+    """Hours are paid for, however they ended: a cap on cost and a forecast count them."""
+    from selfinstruct.store import read_run
+
+    with Server(tmp_path / "log.jsonl", latency_ms=200) as server:
+        process = subprocess.Popen(command(server, tmp_path / "run", rows=1000), stdout=subprocess.DEVNULL)
+        while len(server.entries()) < 30:
+            time.sleep(0.05)
+        time.sleep(3)
+        process.kill()
+        process.wait()
+    with read_run(tmp_path / "run") as store:
+        assert float(store.get_meta()["seconds"]) >= 2

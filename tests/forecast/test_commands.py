@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from selfinstruct.seeds import shipped
 from tests.support.running import command
 
 AUTO = (
@@ -107,3 +108,26 @@ def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert str(tmp_path / "nothing") in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_dry_run_finds_what_a_run_would_refuse(tmp_path: Path) -> None:
+    """Seeds that were edited since make another run: told before anything is spent."""
+    seeds = tmp_path / "seeds.jsonl"
+    lines = shipped().read_text(encoding="utf-8").splitlines()
+    seeds.write_text("\n".join(lines), encoding="utf-8")
+    same = ("run", "demo", "-n", 10, "-o", tmp_path / "run", "--set", f"seeds={seeds}")
+    assert command(*same, "-q").returncode == 0
+    assert command(*same, "--dry-run").returncode == 0
+    seeds.write_text("\n".join(lines[:-1]), encoding="utf-8")
+    done = command(*same, "--dry-run")
+    assert (done.returncode, "seeds was edited" in done.stderr) == (2, True), done.stderr
+
+
+def test_what_is_not_known_of_time_stops_no_order(tmp_path: Path) -> None:
+    """Ten rows do not fill a server: nothing is said of a cap on hours, and of one on cost only what tokens cost."""
+    assert command("run", "demo", "-n", 10, "-o", tmp_path / "run", "-q").returncode == 0
+    asked = ("run", "demo", "-n", 1000, "-o", tmp_path / "run", "--dry-run", "--max-time", "1s")
+    done = command(*asked, "--gpu-hour", 1000, "--max-cost", 0.001)
+    assert done.returncode == 0
+    assert "the cap on" not in done.stderr
+    assert "the cap on cost" in command(*asked, "--price-out", 1000, "--max-cost", 0.001).stderr

@@ -212,6 +212,7 @@ def test_bad_input_is_told_before_anything_starts(
             ({"model": str(tmp_path / "no/model"), "vllm": vllm}, "no model at"),
             ({"model": str(empty), "vllm": vllm}, "no config.json"),
             ({"model": str(folder), "vllm": vllm, "port": port}, f"port {port} is taken"),
+            ({"model": str(folder), "vllm": vllm, "args": ["--host=0.0.0.0"]}, "--host after --"),
         ]
         if not Path("/dev/nvidiactl").exists():
             gpu = install(tmp_path / "gpu", version="0.32.0")
@@ -221,6 +222,8 @@ def test_bad_input_is_told_before_anything_starts(
                 pass
     monkeypatch.setenv("PATH", str(empty))
     monkeypatch.delenv("SELFINSTRUCT_VLLM", raising=False)
+    (tmp_path / "vllm").mkdir()  # a folder of that name is none, though Python could import it
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInputError, match="no vLLM here"):
         find()
     monkeypatch.setenv("SELFINSTRUCT_VLLM", str(vllm))
