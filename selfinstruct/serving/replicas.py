@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from selfinstruct.errors import BadInputError
 from selfinstruct.serving.locate import find, refuse_without_device
-from selfinstruct.serving.server import Server, free_port
+from selfinstruct.serving.server import Server, free_port, refuse_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +43,7 @@ def served(
         BadInputError: no vLLM, no device, no such model, a port that is taken, more replicas than GPUs.
         UnreachableError: a server died while it loaded, or was not ready in time.
     """
+    refuse_place(args)
     _refuse_missing(model)
     found = find(vllm)
     refuse_without_device(found)

@@ -246,12 +246,24 @@ def _refuse_taken(port: int) -> None:
 
 def _flags(vllm: Vllm, args: Sequence[str], *, port: int) -> list[str]:
     """Return our flags, without those that the user gives himself."""
-    given = {arg.partition("=")[0].replace("_", "-") for arg in args if arg.startswith("--")}
-    if taken := given & {"--host", "--port"}:
-        msg = f"{' and '.join(sorted(taken))} after --: the server listens on {HOST}, where it is looked after"
-        raise BadInputError(msg, remedy="--port N before the --; a tunnel or proxy for other machines")
+    given = _given(args)
     ours: dict[str, str | None] = {"--host": HOST, "--port": str(port), **FLAGS, **(CPU_FLAGS if vllm.cpu else {})}
     return [part for flag, value in ours.items() if flag not in given for part in (flag, value) if part is not None]
+
+
+def _given(args: Sequence[str]) -> set[str]:
+    return {arg.partition("=")[0].replace("_", "-") for arg in args if arg.startswith("--")}
+
+
+def refuse_place(args: Sequence[str]) -> None:
+    """Refuse options of vLLM that say where it listens.
+
+    Raises:
+        BadInputError: there are some.
+    """
+    if taken := _given(args) & {"--host", "--port"}:
+        msg = f"{' and '.join(sorted(taken))} after --: the server listens on {HOST}, where it is looked after"
+        raise BadInputError(msg, remedy="--port N before the --; a tunnel or proxy for other machines")
 
 
 def _environment(vllm: Vllm, more: Mapping[str, str]) -> dict[str, str]:

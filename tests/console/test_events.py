@@ -65,14 +65,15 @@ def test_stderr_carries_nothing_else(tmp_path: Path) -> None:
 
 
 def test_an_error_is_how_it_stopped(tmp_path: Path) -> None:
-    """No server: start and stop with the exit status, no progress, and nothing for `watch` to see."""
+    """No server: start and stop with the exit status, nothing counted between them, and `watch` sees how it ended."""
     dead = ("--base-url", "http://127.0.0.1:9/v1")
     done = command("run", "-n", 5, *dead, "-o", tmp_path / "run", "--events", tmp_path / "events")
     told = events(tmp_path / "events")
-    assert (done.returncode, [one["event"] for one in told]) == (3, ["start", "stop"])
-    assert told[1]["exit_status"] == 3
-    assert told[1]["message"] in done.stderr
-    assert not (tmp_path / "run" / "progress.json").exists()
+    assert (done.returncode, [one["event"] for one in told]) == (3, ["start", "progress", "stop"])
+    assert (told[1]["models"], told[1]["rows"]) == ([], 0)
+    assert told[2]["exit_status"] == 3
+    assert told[2]["message"] in done.stderr
+    assert json.loads((tmp_path / "run" / "progress.json").read_text())["ended"] == told[2]["message"]
 
 
 def test_a_file_that_cannot_be_opened_is_refused_before_anything_is_done(tmp_path: Path) -> None:

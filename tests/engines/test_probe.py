@@ -130,7 +130,7 @@ async def test_what_is_not_wanted_is_not_asked() -> None:
     """A completion model is not asked to chat, nor anything else."""
     async with FakeServer(answer=able) as server, HttpEngine(base_url=server.base_url) as engine:
         await probe.survey(engine, {Ability.COMPLETIONS})
-        assert [sorted(body.keys() & {"prompt", "messages"}) for body in server.bodies] == [["prompt"]]
+        assert [sorted(body.keys() & {"prompt", "messages"}) for body in server.bodies] == [["prompt"]] * 2
 
 
 async def test_the_way_of_constraints_is_found() -> None:
