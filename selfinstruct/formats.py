@@ -6,7 +6,6 @@ Knows no prompt and no form: a stage is asked to work, once per form, on the sam
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from functools import partial
 from random import Random
@@ -57,21 +56,18 @@ STAGE = "formats"
 async def settle(
     recipe: Recipe, engines: Mapping[str, Engine], *, tasks: Sequence[SeedTask], store: RunStore
 ) -> Recipe:
-    """Return `recipe` with a form of answer for every stage that left it open.
+    """Return `recipe` with a form of answer for every stage that left it open; itself when none did.
 
-    A run that exists keeps its forms, and nothing is asked. Otherwise each open stage is tried, and a warning tells what
-    was found. Answers of a trial that was interrupted are in the store, and not asked for again.
+    Each open stage is tried, and a warning tells what was found. Answers of a trial that was interrupted are in the store,
+    and not asked for again. A run that has its forms keeps them: see `kept`.
 
     Raises:
         UnreachableError, BadInputError, NoRoomError: as a run does.
     """
-    if not any(_open(stage) for stage in recipe.stages):
-        return recipe
-    known = store.get_meta().get("recipe")
-    if known is not None:
-        return kept(recipe, json.loads(known))
-    trial = _Trial(recipe, engines, tasks=tasks, store=store)
     stages = [stage for stage in recipe.stages if _open(stage)]
+    if not stages:
+        return recipe
+    trial = _Trial(recipe, engines, tasks=tasks, store=store)
     found = await together(*(trial.readable(stage) for stage in stages))
     store.flush()
     log.warning("form of answers, by trial: %s", "; ".join(map(_told, stages, found)))
@@ -79,9 +75,10 @@ async def settle(
 
 
 def kept(recipe: Recipe, stored: Mapping[str, Any]) -> Recipe:
-    """Return `recipe` with the forms that a run has settled on; `stored` is that run's recipe as JSON data."""
+    """Return `recipe` with the forms that a run has settled on, if it has; `stored` is that run's recipe as JSON data."""
     forms = {one.get("name") or one["kind"]: one.get("format") for one in stored["stages"]}
-    return _with(recipe, {stage.label: str(forms.get(stage.label)) for stage in recipe.stages if _open(stage)})
+    left_open = (stage.label for stage in recipe.stages if _open(stage))
+    return _with(recipe, {label: str(forms.get(label)) for label in left_open if forms.get(label) != AUTO})
 
 
 def _open(stage: AnyStage) -> bool:

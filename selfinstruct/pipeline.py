@@ -127,10 +127,14 @@ async def run(
         async with AsyncExitStack() as stack:
             engines = await _open(recipe.engines, stack)
             await _prepare(recipe, engines)
-            recipe = await formats.settle(recipe, engines, tasks=tasks, store=store)
+            if known := store.get_meta().get("recipe"):
+                recipe = formats.kept(recipe, json.loads(known))
             models = {name: engine.model_name for name, engine in engines.items()}
             tried = _tried(store)
-            _begin(store, recipe, target=target, inputs=_inputs(recipe, models, seeds_digest), tried=tried)
+            inputs = _inputs(recipe, models, seeds_digest)
+            _begin(store, recipe, target=target, inputs=inputs, tried=tried)
+            recipe = await formats.settle(recipe, engines, tasks=tasks, store=store)
+            store.put_meta(_identity(recipe, inputs))
             runner = Runner(
                 _plan(recipe, models), engines=engines, store=store, pool=Pool(tasks),
                 concurrency=None if recipe.concurrency == "auto" else recipe.concurrency,
@@ -229,19 +233,23 @@ def _begin(store: RunStore, recipe: Recipe, *, target: int, inputs: dict[str, st
             listed = "".join(f"\n  {change}" for change in changes)
             msg = f"{store.folder} holds a run of another configuration; changed:{listed}"
             raise BadInputError(msg, remedy="undo the change, or start a new run with another -o")
-    essence = json.dumps([recipe.essence(), inputs], sort_keys=True)
     store.put_meta(
         {
+            **_identity(recipe, inputs),
             "tried": json.dumps(tried),
-            "recipe": recipe.model_dump_json(),
             "inputs": json.dumps(inputs, sort_keys=True),
-            "digest": content_id(essence),
             "target": str(target),
             "closing": "",
             "ended": "",
             "version": __version__,
         }
     )
+
+
+def _identity(recipe: Recipe, inputs: dict[str, str]) -> dict[str, str]:
+    """Return what a run is known by; the forms of answers that its recipe leaves open are settled soon after its start."""
+    essence = json.dumps([recipe.essence(), inputs], sort_keys=True)
+    return {"recipe": recipe.model_dump_json(), "digest": content_id(essence)}
 
 
 async def _watched(

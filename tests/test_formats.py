@@ -242,14 +242,18 @@ def test_json_stays_when_a_stage_of_the_stored_run_is_unknown(tmp_path: Path) ->
         pipeline.run_sync(recipe.build(data), tmp_path / "run", target=2)
 
 
-def test_another_seed_after_a_trial_that_was_killed(tmp_path: Path) -> None:
-    """Nothing is damaged: its answers belong to another trial."""
+def test_a_trial_that_was_killed_is_part_of_a_run(tmp_path: Path) -> None:
+    """It can be resumed by its folder alone, looked at, and not be mixed with another."""
     child = [sys.executable, "-c", CHILD, str(tmp_path / "run")]
-    for seed, status in ((1, 9), (2, 9)):
-        sets = [f"stages.{stage}.format=auto" for stage in ("bootstrap", "instances", "judge")]
-        assert subprocess.run([*child, *sets, f"seed={seed}"], check=False).returncode == status
-    report = pipeline.run_sync(demo("seed=2"), tmp_path / "run", target=5)
-    assert report.exit_status is Exit.DONE
+    sets = [f"stages.{stage}.format=auto" for stage in ("bootstrap", "instances", "judge")]
+    assert subprocess.run([*child, *sets], check=False).returncode == 9
+    product = [sys.executable, "-m", "selfinstruct"]
+    with pytest.raises(BadInputError, match="seed: 42 -> 2"):
+        pipeline.run_sync(demo("seed=2"), tmp_path / "run", target=5)
+    assert subprocess.run([*product, "stats", str(tmp_path / "run")], check=False).returncode == 0
+    assert subprocess.run([*product, "resume", "-q", str(tmp_path / "run")], check=False).returncode == 0
+    assert chosen(tmp_path / "run") == {"bootstrap": "json", "instances": "json", "judge": "json"}
+    assert list(verify(tmp_path / "run")) == []
 
 
 def test_a_server_that_fails_in_passing_is_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
