@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -20,13 +20,20 @@ class Index(Protocol):
 AnIndex = TypeVar("AnIndex", bound=Index)
 
 
+class Member(NamedTuple):
+    """What is kept of an accepted instruction: a tenth of its record, which matters at 100,000."""
+
+    id: str
+    text: str
+
+
 class Pool:
     """Grows in request order only, whatever order the answers arrive in: that is what makes a run repeatable."""
 
     def __init__(self, seeds: Sequence[SeedTask]) -> None:
         """Start from the seed tasks."""
         self.seeds = tuple(seeds)
-        self.machine: list[Instruction] = []
+        self.machine: list[Member] = []
         self.texts = [seed.instruction for seed in seeds]
         """Seeds first, then accepted instructions in admission order: what novelty is measured against."""
         self._marks = [0]
@@ -39,7 +46,7 @@ class Pool:
 
     def admit(self, instruction: Instruction) -> None:
         """Add one accepted instruction of the request that is being admitted."""
-        self.machine.append(instruction)
+        self.machine.append(Member(instruction.id, instruction.text))
         self.texts.append(instruction.text)
 
     def close_request(self) -> None:
@@ -58,7 +65,7 @@ class Pool:
         self._indexes[key] = (index, len(self.texts))
         return index  # type: ignore[return-value]  # equal keys have equal makers
 
-    def upto(self, requests: int) -> Sequence[Instruction]:
+    def upto(self, requests: int) -> Sequence[Member]:
         """Return the instructions accepted from the first `requests` requests."""
         return self.machine[: self._marks[requests]]
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from selfinstruct import prompts
 from selfinstruct.engines.base import Ability, Completion, JsonSchema, Sampling, user
 from selfinstruct.errors import UnreadableError
+from selfinstruct.pool import Member
 from selfinstruct.records import Dropped, DropReason, Instruction, Request, SeedTask
 from selfinstruct.stage import Stage, unfinished
 from selfinstruct.text.reply import read_blocks, read_list, read_marked, read_numbered
@@ -91,12 +92,12 @@ class Bootstrap(Stage[Request, Instruction]):
         visible = work.pool.upto(self.sees(number))
         machine = draw.sample(visible, min(self.machine, len(visible)))
         human = draw.sample(work.pool.seeds, self.human + self.machine - len(machine))
-        chosen: list[Instruction | SeedTask] = [*human, *machine]
+        chosen: list[Member | SeedTask] = [*human, *machine]
         draw.shuffle(chosen)
         ids = tuple(one.id for one in chosen)
         if self.format == "blocks":
             return [_block(one) for one in chosen if isinstance(one, SeedTask)], ids
-        texts = [one.text if isinstance(one, Instruction) else one.instruction for one in chosen]
+        texts = [one.text if isinstance(one, Member) else one.instruction for one in chosen]
         return [" ".join(text.split()).rstrip(":") for text in texts], ids
 
     def _read(self, completion: Completion, *, first: int) -> list[dict[str, str] | Dropped]:
