@@ -12,7 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct.engines.base import Reply, together
-from selfinstruct.errors import BadInputError, CallError, DamageError, RefusedError, UnreadableError
+from selfinstruct.errors import BadInputError, CallError, RefusedError, UnreadableError
 from selfinstruct.pool import Pool
 from selfinstruct.records import (
     Classification,
@@ -25,6 +25,7 @@ from selfinstruct.records import (
     SeedTask,
     content_id,
 )
+from selfinstruct.runner import recall
 from selfinstruct.stage import Stage, Work
 from selfinstruct.store import CallRow
 
@@ -184,13 +185,9 @@ class _Trial:
 
     async def _ask(self, work_id: str, engine: str, request: CompletionRequest) -> Reply:
         """Answer from the store, or ask the engine and write the answer down."""
-        prompt = content_id(request.model_dump_json(exclude={"id"}))
-        if request.id in self._answers:
-            asked, reply = self._answers[request.id]
-            if asked != prompt:
-                msg = f"call {request.id} of a trial was answered for another prompt"
-                raise DamageError(msg, remedy="selfinstruct verify RUN")
-            return reply
+        prompt, known = recall(self._answers, request, stage=STAGE)
+        if known is not None:
+            return known
         async with self._room:
             self._store.check()
             reply = await self._engines[engine].complete(request)

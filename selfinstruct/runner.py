@@ -285,7 +285,8 @@ class Runner:
             self.stop(Ended("error", error=error))
         except Exception as problem:  # noqa: BLE001 - a fault outside a stage's own work must end the run, not hang it
             fault = SelfInstructError(
-                f"request {number}: {type(problem).__name__}: {problem}", remedy="the same with -v"
+                f"request {number}: {type(problem).__name__}: {problem}",
+                remedy="the same command after `selfinstruct -v` shows where",
             )
             fault.__cause__ = problem
             self.stop(Ended("error", error=fault))
@@ -372,14 +373,10 @@ class Runner:
 
     async def _ask(self, stage: str, number: int, work_id: str, engine: str, request: CompletionRequest) -> Reply:
         """Answer from the journal, or ask the engine and write the answer down."""
-        prompt = content_id(request.model_dump_json(exclude={"id"}))
-        if request.id in self._answers:
-            asked, reply = self._answers[request.id]
-            if asked != prompt:
-                msg = f"call {request.id} of stage {stage} was answered for another prompt"
-                raise DamageError(msg, remedy="selfinstruct verify RUN")
+        prompt, known = recall(self._answers, request, stage=stage)
+        if known is not None:
             self.tally.reused += 1
-            return reply
+            return known
         lane = self.lanes[engine]
         try:
             # What was begun first is finished first. But requests are admitted in order: one that waits holds up all later.
@@ -547,6 +544,22 @@ class Runner:
             elif record.fate == Fate.ACCEPTED:
                 kind = stages[record.stage].writes()
                 self._known[record.work].append((record.path, kind.model_validate(body["record"])))
+
+
+def recall(
+    answers: Mapping[str, tuple[str, Reply]], request: CompletionRequest, *, stage: str
+) -> tuple[str, Reply | None]:
+    """Return the digest of what is asked, and the answer in the journal (call -> digest, reply) when there is one.
+
+    Raises:
+        DamageError: it was given to another prompt.
+    """
+    prompt = content_id(request.model_dump_json(exclude={"id"}))
+    asked, reply = answers.get(request.id, (prompt, None))
+    if asked != prompt:
+        msg = f"call {request.id} of stage {stage} was answered for another prompt"
+        raise DamageError(msg, remedy="selfinstruct verify RUN")
+    return prompt, reply
 
 
 def _reason(stage: AnyStage, output: Record | Dropped, work: Work) -> DropReason | None:

@@ -156,7 +156,7 @@ class HttpEngine(Engine):
         return model
 
     def servers(self) -> tuple[ServerState, ...]:
-        """Return what is known of its servers; nothing while it is closed."""
+        """Return what is known of its servers; nothing before it is opened."""
         return tuple(one.state() for one in self._fleet.servers) if self._fleet is not None else ()
 
     async def get(self, path: str) -> tuple[int, Any]:

@@ -29,8 +29,12 @@ BRANCH = len(child_path(request_path(0), 0))
 """Characters of the path of a first stage's record."""
 
 
-CHUNK = 10_000
+CHUNK = 500
 """Numbers in one question: SQLite takes 32,766."""
+
+
+def _parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    yield from (numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK))
 
 
 class RunReader:
@@ -68,8 +72,7 @@ class RunReader:
 
     def of_requests(self, numbers: Sequence[int]) -> Iterator[tuple[RecordRow, Any]]:
         """Yield every record that descends from these requests, in admission order."""
-        for start in range(0, len(numbers), 500):
-            part = numbers[start : start + 500]
+        for part in _parts(numbers):
             yield from self._rows(sa.select(records).where(records.c.request.in_(part)).order_by(records.c.path))
 
     def find(self, prefix: str) -> list[tuple[RecordRow, Any]]:
@@ -95,9 +98,7 @@ class RunReader:
             query = query.where(work.c.error.is_not(None) if failed else work.c.error.is_(None))
         queries = [query]
         if numbers is not None:
-            queries = [
-                query.where(work.c.request.in_(numbers[at : at + CHUNK])) for at in range(0, len(numbers), CHUNK)
-            ]
+            queries = [query.where(work.c.request.in_(part)) for part in _parts(numbers)]
         with self._engine.connect() as connection:
             return [WorkRow(**self._sound(row, "work")) for one in queries for row in connection.execute(one)]
 
