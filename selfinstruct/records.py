@@ -93,14 +93,39 @@ class Response(Record):
     """A candidate answer to an instance; N per instance."""
 
     text: str
+    reasoning: str = ""
+    """What a reasoning model thought before it answered; no part of the answer."""
+
+
+class Vote(Frozen):
+    """One score that one judge gave."""
+
+    judge: str
+    score: float
 
 
 class Judgement(Record):
-    """One judge's verdict on a response: `score` on the judge's own scale."""
+    """A verdict on a response: `score` on the scale of the rubric, the median where several votes were asked for."""
 
     score: float
     rationale: str
     judge: str
+    """Model whose verdict it is; the first of several."""
+    of: str = ""
+    """Id of the response where it is not the parent: several answers judged in one call."""
+    expected: float | None = None
+    """Mean of the scale, weighted by the probabilities of its scores; None where the server gives none."""
+    entropy: float | None = None
+    """Of the same probabilities, in nats: how much the judge hesitated."""
+    votes: tuple[Vote, ...] = ()
+    """All scores behind a median; empty for a single one."""
+    flags: tuple[str, ...] = ()
+    """What a reader should know: `addresses_judge`, `doubtful`, `own_family`."""
+
+    @property
+    def response(self) -> str:
+        """Id of the response it is about."""
+        return self.of or self.parent
 
 
 class Row(Record):
@@ -122,6 +147,8 @@ class PreferencePair(Record):
     rejected: str
     chosen_score: float
     rejected_score: float
+    verdicts: tuple[str, ...] = ()
+    """Which of the two won when they were shown in this order, and in the other: `chosen` or `rejected`. Empty: not asked."""
 
     @property
     def margin(self) -> float:

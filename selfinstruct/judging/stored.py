@@ -1,0 +1,58 @@
+"""Reads the judged table of a run that exists."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from selfinstruct.judged import JudgedTask, candidates
+from selfinstruct.records import Classification, Fate, Instance, Instruction, Judgement, Record, Response
+from selfinstruct.stage import stage_parents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from selfinstruct.runs import StoredRun
+    from selfinstruct.store import RecordRow
+
+
+def tasks(run: StoredRun) -> Iterator[JudgedTask]:
+    """Yield every accepted instance of `run` with its answers and their verdicts, in admission order, up to its last row."""
+    stages = run.recipe.stages
+    kinds: dict[str, type[Record]] = {stage.label: stage.writes() for stage in stages}
+    aspects = sum(kind is Judgement for kind in kinds.values())
+    label = next(one for one in stage_parents(stages) if kinds[one] is Instance)
+    found = run.store.scan(fate=Fate.ACCEPTED, upto=run.closing)
+    for _, group in groupby(found, key=lambda one: one[0].request):
+        rows = [(row, kinds[row.stage], body["record"]) for row, body in group]
+        for row, _, record in rows:
+            if row.stage == label:
+                yield _task(row, record, rows, aspects=aspects)
+
+
+def _task(
+    row: RecordRow,
+    record: Any,  # noqa: ANN401 - a stored body
+    rows: list[tuple[RecordRow, type[Record], Any]],
+    *,
+    aspects: int,
+) -> JudgedTask:
+    above = {kind: found for one, kind, found in rows if row.path.startswith(f"{one.path}.")}
+    under = [(kind, found) for one, kind, found in rows if one.path.startswith(f"{row.path}.")]
+    instruction = above.get(Instruction) or {}
+    classification = above.get(Classification)
+    return JudgedTask(
+        id=row.id,
+        path=row.path,
+        instruction=instruction.get("text", ""),
+        input=record["input"],
+        candidates=tuple(
+            candidates(
+                (Response.model_validate(found) for kind, found in under if kind is Response),
+                [Judgement.model_validate(found) for kind, found in under if kind is Judgement],
+                aspects=aspects,
+            )
+        ),
+        is_classification=classification["is_classification"] if classification else None,
+        shown=tuple(instruction.get("shown", ())),
+    )
