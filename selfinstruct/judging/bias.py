@@ -58,7 +58,9 @@ class LengthSlope:
         others = [f"{WRITER}{name}" for name, _ in self._writers.most_common()[1:]]
         if self._within.tasks >= FEWEST:
             how = "within tasks and writers" if others else "within tasks"
-            return self._within.fit(others, how=how, inseparable="length cannot be told apart from who wrote the answer")
+            return self._within.fit(
+                others, how=how, inseparable="length cannot be told apart from who wrote the answer"
+            )
         if self._across.tasks < FEWEST:
             return self._within.fit(others, how="", inseparable="")
         return self._across.fit([ALL, *others], how=ACROSS, inseparable="all answers are of one length")
@@ -162,7 +164,7 @@ class OwnFamily:
         if not self._own:
             return "no answer was judged by its writer's own family"
         if len(self._writers) == 1:
-            return f"only {next(iter(self._writers))} wrote: there is nothing to compare its answers with"
+            return f"only {next(iter(self._writers))} wrote, and judged itself: there is nothing to compare its answers with"
         return ""
 
 

@@ -10,6 +10,8 @@ from math import sqrt
 from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from selfinstruct.records import Frozen
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Estimate(Frozen):
     value: float | None = None
     low: float | None = None
     high: float | None = None
-    rests_on: dict[str, int] = {}
+    rests_on: dict[str, int] = Field(default_factory=dict)
     """What was counted for it: `tasks`, `answers`, `pairs`, ..."""
     how: str = ""
     """Within what it compares, where that can differ."""

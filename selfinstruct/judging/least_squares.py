@@ -53,7 +53,9 @@ class Regression:
         """Return the target's coefficient, with `controls` held equal; `inseparable` says why where they cannot be."""
         rests_on = {"tasks": self.tasks, "answers": self._answers}
         if self.tasks < FEWEST:
-            return Estimate(rests_on=rests_on, why=f"it takes {FEWEST} tasks in which it varies; there are {self.tasks}")
+            return Estimate(
+                rests_on=rests_on, why=f"it takes {FEWEST} tasks in which it varies; there are {self.tasks}"
+            )
         found = self._blocks.interval(lambda sums: _first(sums, [self._target, *controls]))
         if found is None:
             return Estimate(rests_on=rests_on, why=inseparable)

@@ -29,8 +29,9 @@ class Orders(Frozen):
 
 
 def orders(verdicts: Iterable[Sequence[str]]) -> Orders:
-    """Return it of pairs of verdicts: who won in one order and in the other, `chosen` or `rejected`; `chosen` was shown first
-    in the first. Any other word is a tie.
+    """Return it of pairs of verdicts: who won with `chosen` shown first, and who with `rejected` shown first.
+
+    Either is `chosen` or `rejected`; any other word is a tie.
     """
     pairs = flipped = followed = ordered = 0
     for one in verdicts:
