@@ -6,6 +6,7 @@ Knows no words: `page.py` has them. Equal runs give equal audits: nothing of it 
 from __future__ import annotations
 
 from collections import Counter
+from math import floor
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -161,7 +162,7 @@ class _Seen:
         self.answers += len(task.candidates)
         self.scored += len(scored)
         self.writers.update(one.model for one in task.candidates)
-        self.histogram.update(round(score / HALF) * HALF for score, _ in scored)
+        self.histogram.update(floor(score / HALF + 0.5) * HALF for score, _ in scored)
         if len(scored) > 1:
             self.choices.append(scored)
         for verdict in (one for answer in task.candidates for one in answer.verdicts):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from selfinstruct.judged import Candidate, JudgedTask
     from selfinstruct.records import Judgement
 
-LENGTH, OWN, WRITER, ALL = "length", "own", "writer ", "all"
+LENGTH, OWN, WRITER, ALL = "length", "family", "writer ", "all"
 ACROSS = "across tasks"
 """How a slope was found where every task has one answer: long tasks may earn their scores, so it is no ground to correct."""
 

@@ -54,7 +54,8 @@ class Regression:
         rests_on = {"tasks": self.tasks, "answers": self._answers}
         if self.tasks < FEWEST:
             return Estimate(
-                rests_on=rests_on, why=f"it takes {FEWEST} tasks in which it varies; there are {self.tasks}"
+                rests_on=rests_on,
+                why=f"it takes {FEWEST} tasks whose answers differ in {self._target}; there are {self.tasks}",
             )
         found = self._blocks.interval(lambda sums: _first(sums, [self._target, *controls]))
         if found is None:

@@ -132,8 +132,8 @@ def _length(audit: Audit) -> Iterator[str]:
         yield "**Length.** No sign that the judge prefers longer or shorter answers. Nothing is taken off."
     elif one.how == ACROSS:
         yield (
-            f"**Length.** An answer twice as long scores {abs(one.value):.2f} {side}. Each task has one answer, so this compares "
-            "answers to different tasks, and long tasks may earn their scores: nothing is taken off."
+            f"**Length.** An answer twice as long scores {abs(one.value):.2f} {side}. This compares answers to different tasks, "
+            "and long tasks may earn their scores: nothing is taken off."
         )
     else:
         likes, better = ("length", "longer") if one.value > 0 else ("brevity", "shorter")

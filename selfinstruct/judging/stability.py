@@ -98,8 +98,8 @@ class Repeats:
     """Collects how far a judge agrees with itself, and how far judges agree with each other."""
 
     def __init__(self) -> None:
-        self._same = Scores("no judge scored an answer twice")
-        self._others = Scores("no answer was scored by two judges")
+        self._same = Scores("no verdict rests on two votes of one judge")
+        self._others = Scores("no verdict rests on votes of two judges")
 
     def add(self, task: JudgedTask) -> None:
         """Take in a task. Verdicts of different judge stages (aspects) are never held against each other."""

@@ -1,0 +1,201 @@
+"""The audit of real runs: planted biases come out of the whole pipeline, and every export carries it, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from selfinstruct import export, pipeline, recipe, runs
+from selfinstruct.cli._shared import app
+from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.judging.audit import Audit, audit
+from selfinstruct.judging.page import page
+from selfinstruct.tables import data_files
+from selfinstruct.verify import verify
+from tests.support.biased import STYLES, biased_recipe
+
+
+@pytest.fixture(scope="module")
+def biased(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two writers and two judges who like length and their own family's style; one reply in twenty unreadable."""
+    folder = tmp_path_factory.mktemp("biased") / "run"
+    pipeline.run_sync(biased_recipe(slope=0.3, lift=0.5), folder, target=120)
+    return folder
+
+
+def audit_of(folder: Path) -> Audit:
+    with runs.open_stored(folder) as run:
+        return audit(run)
+
+
+def write(folder: Path, path: Path, kind: str = "messages") -> export.Manifest:
+    with runs.open_stored(folder) as run:
+        return export.export(run, kind, path)
+
+
+def test_planted_biases_come_out_of_the_pipeline(biased: Path, tmp_path: Path) -> None:
+    """Against the same run with fair judges, the slope is steeper by what was planted; the lift is within its interval."""
+    pipeline.run_sync(biased_recipe(slope=0, lift=0), tmp_path / "fair", target=120)
+    found, fair = audit_of(biased), audit_of(tmp_path / "fair")
+    assert found.length.value is not None
+    assert fair.length.value is not None
+    assert found.length.value - fair.length.value == pytest.approx(0.3, abs=0.06)
+    assert found.own_family.low is not None
+    assert found.own_family.high is not None
+    assert found.own_family.low <= 0.5 <= found.own_family.high
+    assert not fair.own_family.is_sure
+    assert found.families == {f"{name}{judge}": name.split("-")[0] for name in STYLES for judge in ("", "-judge")}
+
+
+def test_it_adds_up_with_the_books(biased: Path) -> None:
+    """Answers, scores and unscored ones are those of the ledger; every answer stands in the histogram once."""
+    found = audit_of(biased)
+    with runs.open_stored(biased) as run:
+        counted = run.accounts()
+    judges = [counted.stages[f"judge-{name}"] for name in STYLES]
+    assert found.answers == counted.stages["respond"].accepted
+    assert found.unscored == sum(one.failed for one in judges) > 0
+    assert found.scored <= min(one.accepted for one in judges)
+    assert sum(found.histogram.values()) == found.scored
+    assert found.funnel.kept + sum(found.funnel.dropped.values()) + found.funnel.failed == found.funnel.judged
+    assert found.funnel.kept == 120
+
+
+def test_no_unreadable_reply_became_a_score(biased: Path) -> None:
+    """The last answer behind every verdict holds that very score; replies without one are there, and made none."""
+    unreadable = 0
+    with runs.open_stored(biased) as run:
+        for name in STYLES:
+            for row, body in run.store.scan(f"judge-{name}"):
+                calls = [json.loads(one["completions"][0]["text"]) if one["completions"][0]["text"].endswith("}") else {}
+                         for _, one in run.store.calls_of(row.work)]  # fmt: skip
+                unreadable += sum("score" not in one for one in calls)
+                assert calls[-1]["score"] == body["record"]["score"]
+    assert unreadable > 10
+
+
+def test_a_sample_is_drawn_evenly_and_says_so(biased: Path) -> None:
+    """Every so manyth request: a part of the tasks, told on the page; the books stay those of the whole run."""
+    with runs.open_stored(biased) as run:
+        whole, part = audit(run), audit(run, sample=40)
+    assert 20 < part.looked_at < 60 < whole.looked_at == whole.tasks == part.tasks
+    assert part.funnel == whole.funnel
+    assert part.unscored == whole.unscored
+    assert f"looks at {part.looked_at}" in page(part)
+    assert "looks at" not in page(whole)
+
+
+def test_the_page_says_what_is_known_and_what_is_not(biased: Path) -> None:
+    """Every estimate stands in the table with its interval, or at the end with its reason; no figure is left bare."""
+    found = audit_of(biased)
+    text = page(found)
+    assert "twice as long scores 0." in text
+    assert "an answer scores 0." in text
+    assert "order: no pair was judged in both orders" in text
+    assert f"| dropped: below 3 | {found.funnel.dropped['score']} |" in text
+    assert "nan" not in text.lower().replace("finan", "")
+    assert "None" not in text
+    assert text.count("```") == 2
+
+
+def test_names_cannot_break_the_page(biased: Path) -> None:
+    """A model's name is shown as text: no table, heading or control character comes of it."""
+    evil = "evil|`name`\n# Heading\x1b[31m<b>"
+    found = audit_of(biased)
+    text = page(found.model_copy(update={"judges": {evil: 3}, "families": {evil: evil}, "flags": {evil: 2}}))
+    assert "\x1b" not in text
+    assert "\n# Heading" not in text
+    assert "\\|" in text
+
+
+@pytest.mark.parametrize("name", ["out", "out.jsonl"])
+def test_every_export_carries_it(biased: Path, tmp_path: Path, name: str) -> None:
+    """In a folder or beside a file, named by the manifest, equal twice, replaced in place, and no data for other commands."""
+    first, again = write(biased, tmp_path / "a" / name), write(biased, tmp_path / "b" / name)
+    assert first == again
+    prefix = "" if name == "out" else f"{name}."
+    assert list(first.files)[1:] == [f"{prefix}audit.json", f"{prefix}audit.md"]
+    folder = tmp_path / "a" / name if name == "out" else tmp_path / "a"
+    told = Audit.model_validate_json((folder / f"{prefix}audit.json").read_bytes())
+    assert told == audit_of(biased)
+    assert (folder / f"{prefix}audit.md").read_text(encoding="utf-8") == page(told)
+    assert list(export.verify_export(tmp_path / "a" / name)) == []
+    assert write(biased, tmp_path / "a" / name) == first
+    assert [file.name for file in data_files(folder)] == ["train.jsonl" if name == "out" else name]
+
+
+@pytest.mark.parametrize("name", ["out", "out.jsonl"])
+@pytest.mark.parametrize("part", ["audit.json", "audit.md"])
+def test_a_changed_audit_is_found(biased: Path, tmp_path: Path, name: str, part: str) -> None:
+    """`verify` names it; a file's audit that somebody has changed is not overwritten; one that is gone is written again."""
+    from typer.testing import CliRunner
+
+    out = tmp_path / name
+    write(biased, out)
+    file = out / part if name == "out" else tmp_path / f"{name}.{part}"
+    good = file.read_bytes()
+    file.write_bytes(good.replace(b"0.", b"9.", 1))
+    assert [str(file) in problem for problem in export.verify_export(out)] == [True]
+    told = CliRunner().invoke(app, ["verify", str(out)])
+    assert told.exit_code != 0
+    assert f"{part}: bytes are not those of the manifest" in told.output
+    if name == "out.jsonl":
+        with pytest.raises(DamageError, match=part.replace(".", r"\.")):
+            write(biased, out)
+        file.unlink()
+        assert "missing" in next(export.verify_export(out))
+    write(biased, out)
+    assert file.read_bytes() == good
+
+
+def test_exports_of_the_run_itself_are_verified(biased: Path) -> None:
+    """What the pipeline wrote holds the same audit, and `verify` of the run finds it changed."""
+    file = biased / "exports/messages/audit.json"
+    good = file.read_bytes()
+    assert Audit.model_validate_json(good) == audit_of(biased)
+    assert list(verify(biased)) == []
+    file.write_bytes(good + b" ")
+    assert [str(file) in problem for problem in verify(biased)] == [True]
+    file.write_bytes(good)
+
+
+def test_somebody_elses_audit_is_not_overwritten(biased: Path, tmp_path: Path) -> None:
+    """A file of that name that no manifest of ours knows stops the export, before anything is written."""
+    (tmp_path / "x.jsonl.audit.md").write_text("precious")
+    with pytest.raises(BadInputError, match=r"x\.jsonl\.audit\.md exists"):
+        write(biased, tmp_path / "x.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl.audit.md"]
+
+
+def test_killed_between_the_names(biased: Path, tmp_path: Path) -> None:
+    """New manifest, old audit, and the new one still under its temporary name: the next export mends it by itself."""
+    out, dead = tmp_path / "x.jsonl", 4_194_304  # one more than the largest process number of Linux
+    write(biased, out)
+    file = tmp_path / "x.jsonl.audit.md"
+    wanted = file.read_bytes()
+    (tmp_path / f".x.jsonl.audit.md.{dead}.partial").write_bytes(wanted)
+    file.write_bytes(b"what an earlier export held")
+    write(biased, out)
+    assert file.read_bytes() == wanted
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_rows_that_nobody_judged_have_no_audit(biased: Path, tmp_path: Path) -> None:
+    """A recipe without a judge exports no audit, and leaves none of an earlier export beside its rows."""
+    write(biased, tmp_path / "x.jsonl")
+    plain = recipe.load("self-instruct", environment={}, sets=["engines.writer={kind: scripted}"])
+    pipeline.run_sync(plain, tmp_path / "run", target=5)
+    manifest = write(tmp_path / "run", tmp_path / "x.jsonl")
+    assert list(manifest.files) == ["x.jsonl"]
+    assert sorted(path.name for path in tmp_path.glob("x*")) == ["x.jsonl", "x.jsonl.manifest.json"]
+
+
+def test_one_model_that_writes_and_judges(tmp_path: Path) -> None:
+    """The usual run: what its own family adds cannot be known, and the page says why."""
+    pipeline.run_sync(recipe.load("demo", environment={}), tmp_path / "run", target=20)
+    found = audit_of(tmp_path / "run")
+    assert found.own_family.value is None
+    assert "only scripted wrote, and judged itself" in page(found)
+    assert "never to be published" in page(found)
