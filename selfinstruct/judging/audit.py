@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from selfinstruct.runs import StoredRun
 
 SAMPLE = 5000
-"""Tasks that an audit looks at, about: of a longer run every k-th request. Enough for a slope to 0.01 points."""
+"""Tasks that an audit looks at, about: of a longer run every k-th request. A slope is then known to 0.05 points a doubling in
+the demo, whose scores lie far apart, and better where they do not. It takes 2.5 s."""
 HALF = 0.5
 """Points that a bar of the histogram is wide."""
 

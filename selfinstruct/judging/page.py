@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _BAR = 40
 """Characters of the longest bar."""
+_MANY = 0.2
+"""Share of scores at the top of the scale from which a slope is told to be too flat (`benchmarks/judging.py`: 0.23 for 0.30)."""
 
 
 def page(audit: Audit) -> str:
@@ -128,12 +130,18 @@ def _length(audit: Audit) -> Iterator[str]:
     if one.value is None:
         return
     side = "higher" if one.value > 0 else "lower"
+    top = audit.histogram.get(f"{audit.scale[1]:g}", 0) if audit.scale else 0
+    flat = (
+        " Many scores stand at the top and cannot rise: the true slope is rather steeper."
+        if top > _MANY * audit.scored
+        else ""
+    )
     if not one.is_sure:
-        yield "**Length.** No sign that the judge prefers longer or shorter answers. Nothing is taken off."
+        yield f"**Length.** No sign that the judge prefers longer or shorter answers. Nothing is taken off.{flat}"
     elif one.how == ACROSS:
         yield (
             f"**Length.** An answer twice as long scores {abs(one.value):.2f} {side}. This compares answers to different tasks, "
-            "and long tasks may earn their scores: nothing is taken off."
+            f"and long tasks may earn their scores: nothing is taken off.{flat}"
         )
     else:
         likes, better = ("length", "longer") if one.value > 0 else ("brevity", "shorter")
@@ -142,7 +150,7 @@ def _length(audit: Audit) -> Iterator[str]:
             f"The judge likes {likes}, or {better} answers are better here; scores alone cannot tell. The scores in the data are "
             f"the judge's own. Corrected by {abs(audit.per_doubling):.2f} points per doubling (the slope, shrunk by its "
             f"uncertainty), another answer would be the best of its task in {_value(audit.rechosen, '%')} of "
-            f"{_rests(audit.rechosen)}."
+            f"{_rests(audit.rechosen)}.{flat}"
         )
 
 

@@ -10,8 +10,11 @@ import pytest
 from selfinstruct import export, pipeline, recipe, runs
 from selfinstruct.cli._shared import app
 from selfinstruct.errors import BadInputError, DamageError
-from selfinstruct.judging.audit import Audit, audit
+from selfinstruct.judging.audit import Audit, Hesitation, audit
+from selfinstruct.judging.bias import ACROSS
+from selfinstruct.judging.estimate import Estimate, share
 from selfinstruct.judging.page import page
+from selfinstruct.judging.stability import Agreement, Orders
 from selfinstruct.tables import data_files
 from selfinstruct.verify import verify
 from tests.support.biased import STYLES, biased_recipe
@@ -98,6 +101,36 @@ def test_the_page_says_what_is_known_and_what_is_not(biased: Path) -> None:
     assert "nan" not in text.lower().replace("finan", "")
     assert "None" not in text
     assert text.count("```") == 2
+
+
+def test_every_finding_has_its_words(biased: Path) -> None:
+    """Each kind of figure gives a sentence, to either side; nothing unfilled is left in it."""
+    found = audit_of(biased)
+    sure, weak = Estimate(value=-0.2, low=-0.3, high=-0.1), Estimate(value=0.1, low=-0.1, high=0.3)
+    most, none = share(90, 100, of="flips"), Estimate(why="only qwen judged")
+    told = Agreement(exact=share(8, 10, of="answers"), distance=Estimate(value=0.25, low=0.2, high=0.3), alpha=none)
+    wanted: dict[str, dict[str, object]] = {
+        "one twice as long scores 0.20 lower. The judge likes brevity": {"length": sure},
+        "No sign that the judge prefers": {"length": weak},
+        "This compares answers to different tasks": {"length": sure.model_copy(update={"how": ACROSS})},
+        "the true slope is rather steeper": {"scale": (0.0, 5.0), "histogram": {"5": 99}, "scored": 99},
+        "an answer scores 0.20 lower than other judges see it": {"own_family": sure},
+        "No sign that judges score answers of their own family": {"own_family": weak},
+        "which may be chance. Whether they deserve it cannot be told: only qwen judged": {"own_family": none, "own_family_gap": weak},
+        "Most flips go to the answer shown first": {"orders": Orders(flips=share(1, 4, of="pairs"), first=most)},
+        "Most flips go to the answer shown last": {"orders": Orders(flips=share(1, 4, of="pairs"), first=share(1, 90, of="flips"))},
+        "as by chance": {"orders": Orders(flips=share(1, 4, of="pairs"), first=share(5, 10, of="flips"))},
+        "the same judge gives the same answer the same score in 80%": {"itself": told},
+        "two judges give the same answer the same score in 80%": {"each_other": told},
+        "10% hesitate more": {"hesitation": Hesitation(verdicts=9, mean=0.4, more_than_two=0.1)},
+        "2 verdicts are about an answer that addresses the judge": {"flags": {"addresses_judge": 2}},
+        "Every answer that was judged got a verdict": {"unscored": 0},
+    }  # fmt: skip
+    for words, change in wanted.items():
+        text = page(found.model_copy(update=change))
+        assert words in text
+        assert "{" not in text
+        assert "None" not in text
 
 
 def test_names_cannot_break_the_page(biased: Path) -> None:
