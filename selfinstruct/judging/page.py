@@ -157,7 +157,7 @@ def _length(audit: Audit) -> Iterator[str]:
 def _family(audit: Audit) -> Iterator[str]:
     lift, gap = audit.own_family, audit.own_family_gap
     marked = audit.flags.get("own_family", 0)
-    done = f" {_count(marked, 'such verdict')} carry the flag `own_family`." if marked else ""
+    done = f" Such verdicts carry the flag `own_family`: {marked:,}." if marked else ""
     if lift.value is not None and lift.is_sure:
         yield (
             f"**Own family.** Judged by a model of its writer's family, an answer scores {abs(lift.value):.2f} "

@@ -52,6 +52,22 @@ def test_planted_biases_come_out_of_the_pipeline(biased: Path, tmp_path: Path) -
     assert found.families == {f"{name}{judge}": name.split("-")[0] for name in STYLES for judge in ("", "-judge")}
 
 
+def test_verdicts_of_both_orders_are_read_from_the_run(tmp_path: Path) -> None:
+    """Pairs that were kept, tied and reversed are all counted; a pair stage that asks nobody gives none."""
+    data = recipe.load("demo", environment={}).model_dump(mode="json")
+    data["stages"][-1] = {"kind": "tests.support.biased:BothOrders", "name": "pair"}
+    pipeline.run_sync(recipe.build(data), tmp_path / "run", target=60)
+    with runs.open_stored(tmp_path / "run") as run:
+        found, counted = audit(run).orders, run.accounts()
+    ties, pairs = counted.drops["tie"], counted.stages["pair"]
+    assert counted.drops["reversed"] > 0
+    assert found.flips.rests_on == {"pairs": pairs.accepted + pairs.dropped}
+    assert found.flips.value == pytest.approx(ties / (pairs.accepted + pairs.dropped), abs=1e-6)
+    assert found.first.rests_on == {"flips": ties}
+    assert found.first.value is not None
+    assert 0.3 < found.first.value < 1
+
+
 def test_it_adds_up_with_the_books(biased: Path) -> None:
     """Answers, scores and unscored ones are those of the ledger; every answer stands in the histogram once."""
     found = audit_of(biased)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from selfinstruct import recipe
 from selfinstruct.engines import _asked as asked
@@ -16,7 +16,8 @@ from selfinstruct.errors import UnreadableError
 from selfinstruct.families import same_family
 from selfinstruct.judged import Candidate, JudgedTask
 from selfinstruct.judging.bias import doublings
-from selfinstruct.records import Judgement, Provenance, Vote
+from selfinstruct.records import Dropped, DropReason, Instance, Judgement, PreferencePair, Provenance, Vote
+from selfinstruct.stage import Stage, Work
 from selfinstruct.text.reply import read_score
 
 LOWEST, HIGHEST, MIDDLE = 0.0, 5.0, 8.0
@@ -141,6 +142,23 @@ class BiasedEngine(ScriptedEngine):
         bias = self.slope * (doublings(answer) - 7) + self.lift * answer.endswith(self.style) + draw.gauss(0, 0.3)
         said["score"] = min(max(round(2 * (1.5 + 0.4 * said["score"] + bias)) / 2, LOWEST), HIGHEST)  # off the ends
         return one.model_copy(update={"text": json.dumps(said)})
+
+
+class BothOrders(Stage[Instance, PreferencePair]):
+    """Pairs as a pairwise judge leaves them: of ten, six agree, one is reversed, and of three flips two go to the first."""
+
+    kind: Literal["tests.support.biased:BothOrders"] = "tests.support.biased:BothOrders"
+    free: ClassVar[bool] = True
+
+    async def process(self, record: Instance, work: Work) -> Sequence[PreferencePair | Dropped]:
+        """Decide by the instance's number."""
+        place = int(record.id, 16) % 10
+        verdicts = {6: ("rejected", "rejected"), 7: ("rejected", "chosen")}.get(place, ("chosen", "rejected"))
+        if place < 6:
+            told: dict[str, Any] = {"chosen_score": 4.0, "rejected_score": 3.0, "verdicts": ("chosen", "chosen")}
+            return [work.make(PreferencePair, instruction="i", input="", chosen="a", rejected="b", **told)]
+        rule = "reversed" if place == 6 else "tie"
+        return [Dropped(reason=DropReason(rule=rule, evidence={"verdicts": list(verdicts)}))]
 
 
 STYLES = {"qwen-7b": "That is all there is to it.", "llama-8b": "Good luck with it, my friend!"}
