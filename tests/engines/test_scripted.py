@@ -49,9 +49,9 @@ from selfinstruct.text.reply import (
     read_marked,
     read_numbered,
     read_pairs,
-    read_score,
 )
 from selfinstruct.text.rouge import NoveltyIndex
+from selfinstruct.text.score import read_score
 
 NEVER = dict.fromkeys(
     (
