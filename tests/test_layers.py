@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "selfinstruct"
 
 LAYERS = [
     {"errors"},
-    {"files"},
+    {"families", "files"},
     {"text"},
     {"records"},
     {"prompts", "store", "seeds", "pool", "tables", "engines"},
