@@ -417,7 +417,7 @@ class Shouting(Exporter):
 def test_a_judge_and_an_exporter_from_outside(tmp_path: Path) -> None:
     """The judge scores without a call, its threshold holds, and the exporter writes what it gives."""
     data = recipe.load("demo", environment={}).model_dump(mode="json")
-    position = next(place for place, one in enumerate(data["stages"]) if one["kind"] == "alpagasus")
+    position = next(place for place, one in enumerate(data["stages"]) if one["kind"] == "rubric")
     data["stages"][position] = {"kind": "tests.test_pipeline:LongerIsBetter", "name": "judge"}
     pipeline.run_sync(recipe.build(data), tmp_path / "run", target=20)
     with runs.open_stored(tmp_path / "run") as stored:

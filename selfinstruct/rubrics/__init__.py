@@ -87,7 +87,9 @@ def _read(path: Path, text: str) -> Rubric:
     from ruamel.yaml import YAML  # noqa: PLC0415 - wanted only when a rubric is read
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
-    remedy = f"a rubric begins with a head as {FOLDER / 'en' / 'accuracy.md'} has it: --- lowest, highest, step, keep ---"
+    remedy = (
+        f"a rubric begins with a head as {FOLDER / 'en' / 'accuracy.md'} has it: --- lowest, highest, step, keep ---"
+    )
     opening, found, rest = text.partition("---\n")
     head, closing, body = rest.partition("\n---\n")
     if opening.strip() or not found or not closing:
@@ -115,7 +117,9 @@ def _check(path: Path, rubric: Rubric, remedy: str) -> None:
     if not rubric.lowest < rubric.highest:
         problem = f"lowest {rubric.lowest:g} is not below highest {rubric.highest:g}"
     elif abs(steps - round(steps)) > 1e-9 or steps >= MOST_SCORES:  # noqa: PLR2004 - rounding of 0.1
-        problem = f"step {rubric.step:g} does not lead from {rubric.lowest:g} to {rubric.highest:g} in {MOST_SCORES} scores"
+        problem = (
+            f"step {rubric.step:g} does not lead from {rubric.lowest:g} to {rubric.highest:g} in {MOST_SCORES} scores"
+        )
     elif not rubric.lowest <= rubric.keep <= rubric.highest:
         problem = f"keep {rubric.keep:g} is outside of the scale, {rubric.lowest:g} to {rubric.highest:g}"
     if problem:

@@ -28,10 +28,13 @@ _SAYS = re.compile(
 )
 """A word before a number that says what the number is."""
 _GOES_ON = re.compile(
-    r"$|[^\w\s]|(?:points?|stars?|because|since|as|for|overall|out of|입니다|이다|점|정도|주)\b|(?:입니다|이다|점|을|를|으로|로)", re.IGNORECASE
+    r"$|[^\w\s]|(?:points?|stars?|because|since|as|for|overall|out of|입니다|이다|점|정도|주)\b|(?:입니다|이다|점|을|를|으로|로)",
+    re.IGNORECASE,
 )
 """What may stand after a score. Another noun ("2 causes") makes it the count of something."""
-_ARTICLES = re.compile(r"\b(?:this|that|which|the|each|every|any|no|another|first|last|only|of) one\b|\bone of\b", re.IGNORECASE)
+_ARTICLES = re.compile(
+    r"\b(?:this|that|which|the|each|every|any|no|another|first|last|only|of) one\b|\bone of\b", re.IGNORECASE
+)
 
 
 def read_score(text: str, *, lowest: float, highest: float) -> float:
@@ -55,7 +58,7 @@ def read_score(text: str, *, lowest: float, highest: float) -> float:
         line = f"{line[: found.start()]} {found[stated]} {line[found.end() :]}"
         break
     line = _POINTS.sub(r"\1 ", line)
-    span = re.search(rf"(?<![\w.]){lowest:g} ?(?:-|–|~|to|에서) ?{highest:g}(?![\w.])", line)
+    span = re.search(rf"(?<![\w.]){lowest:g} ?(?:-|\u2013|~|to|에서) ?{highest:g}(?![\w.])", line)
     if span and _TOKEN.search(line[: span.start()] + line[span.end() :]):  # "Score (0-5): 4" tells its scale
         line = f"{line[: span.start()]} scale {line[span.end() :]}"
     tokens = list(_TOKEN.finditer(line))
@@ -68,7 +71,7 @@ def read_score(text: str, *, lowest: float, highest: float) -> float:
 
 def _sure(before: str, after: str) -> None:
     """Raise unless the words around a number leave no doubt that it is the score."""
-    named = not before.strip("#>-([\"' ") or before.endswith((":", "=", "→", "：")) or _SAYS.search(before)
+    named = not before.strip("#>-([\"' ") or before.endswith((":", "=", "→", "\uff1a")) or _SAYS.search(before)
     if not named or not _GOES_ON.match(after):
         msg = "the number in the first line of the verdict may be another than the score"
         raise UnreadableError(msg)

@@ -122,7 +122,9 @@ def test_what_cannot_be_known_is_none(tokens: list[dict[str, float]]) -> None:
 
 
 @given(
-    st.lists(st.dictionaries(st.sampled_from(["0", "1", "4", "5", ".", "4.5", "", " ", "x"]), st.floats(-30, 0)), max_size=3),
+    st.lists(
+        st.dictionaries(st.sampled_from(["0", "1", "4", "5", ".", "4.5", "", " ", "x"]), st.floats(-30, 0)), max_size=3
+    ),
     st.sampled_from(["4", "4.5", "0", "", "x"]),
 )
 def test_an_expectation_lies_on_the_scale(tokens: list[dict[str, float]], text: str) -> None:
