@@ -34,6 +34,7 @@ from selfinstruct.records import (
 from selfinstruct.slots import Lane, Slots
 from selfinstruct.stage import Stage, Work, stage_parents
 from selfinstruct.store import CallRow, Outcome, RecordRow, WorkRow, child_path, request_path
+from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
     from selfinstruct.engines.base import CompletionRequest, Engine
@@ -51,6 +52,9 @@ FAILURES_IN_A_ROW = 25
 
 UNREADABLE = "unreadable: "
 """How the error of work begins whose answers could not be read."""
+
+SHOWN = 160
+"""Characters of an unreadable answer that its failure shows."""
 
 TUNE_SECONDS = 1.0
 """Between two looks at the servers."""
@@ -368,7 +372,7 @@ class Runner:
             try:
                 work.outputs = await stage.process(place.record, work)
             except UnreadableError as problem:
-                error = f"{UNREADABLE}{problem}"
+                error = f"{UNREADABLE}{problem}; the answer: {printable(work.answer, longest=SHOWN)}"
                 unread = work.unreadable(problem)
             except CallError as problem:
                 error = str(problem)

@@ -132,6 +132,11 @@ class Work:
         self._answer = reply.completions[0].text
         return reply
 
+    @property
+    def answer(self) -> str:
+        """What the latest call was answered."""
+        return self._answer
+
     def unreadable(self, error: UnreadableError) -> Unread | None:
         """Return what the next try shows of the latest answer; None after the first try.
 

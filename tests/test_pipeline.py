@@ -194,7 +194,7 @@ CHANGES: dict[str, Any] = {
     "stages__bootstrap__gates__rouge__threshold": 0.6,
     "stages__instances__at_most": 2,
     "stages__respond__n": 3,
-    "stages__judge__dimension": "helpfulness",
+    "stages__judge__rubric": "helpfulness",
     "stages__select__gates__score__least": 4.0,
     "stages__pair__strategy": "max-min",
     "engines__writer__seed": 3,
