@@ -1,8 +1,9 @@
-"""Commands for any dataset: dedupe, judge."""
+"""Commands for any dataset: dedupe, judge, pair."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,8 @@ from selfinstruct.cli._shared import (
     say,
     summarise,
 )
-from selfinstruct.errors import Exit
+from selfinstruct.errors import BadInputError, Exit
+from selfinstruct.text.show import printable
 
 
 @app.command()
@@ -67,30 +69,58 @@ def dedupe(  # noqa: PLR0913 - one parameter per option
     )
 
 
+Columns = Annotated[
+    str, typer.Option("--columns", help="Roles of columns that do not tell them: instruction=question,output=answer.")
+]
+
+
 @app.command()
-def judge(
-    file: Annotated[Path, typer.Argument(help="Dataset with instruction, input, output.")],
+def judge(  # noqa: PLR0913 - one parameter per option
+    file: Annotated[
+        Path, typer.Argument(help="Dataset: Alpaca, messages, prompt and completion, preferences, seed tasks.")
+    ],
     out: Annotated[Path, typer.Option("-o", help="Where the kept rows go; the suffix says the kind.")],
     base_url: Urls = None,
     model: Model = None,
-    min_score: Annotated[float, typer.Option("--min-score", min=0, max=5, help="Lowest score kept.")] = 4.5,
-    sets: Sets = None,
+    rubric: Annotated[
+        str, typer.Option("--rubric", help="accuracy, helpfulness, educational-value ..., or a file like them.")
+    ] = "accuracy",
+    language: Annotated[str, typer.Option("--language", help="Of rubric and prompt: en or ko.")] = "en",
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", help="Lowest score kept [default: the rubric's; accuracy 4.5].")
+    ] = None,
+    columns: Columns = "",
+    written_by: Annotated[
+        str, typer.Option("--written-by", help="Model that wrote the answers: a judge of its family is told.")
+    ] = "",
     *,
+    sets: Sets = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score the rows of any dataset from 0 to 5 and keep the good ones (AlpaGasus). The same command again goes on."""
-    from selfinstruct import pipeline
+    """Score the answers of any dataset and keep the good rows (AlpaGasus). The same command again goes on.
+
+    Rows that are not kept go to OUT.dropped.jsonl with their reason.
+    """
+    from selfinstruct import pipeline, rubrics
     from selfinstruct import recipe as recipes
     from selfinstruct.console import Watcher
-    from selfinstruct.dataset import kept_rows
-    from selfinstruct.tables import check_writable, read_table
+    from selfinstruct.dataset import dropped_file, kept_rows
+    from selfinstruct.stages.given import Given, answers
+    from selfinstruct.tables import check_writable
 
     check_writable(out)  # before a call is paid for
+    rows = Given(file=str(file), columns=columns).table
     flags = {
-        "n": max(1, len(read_table(file, needed=("instruction", "output")))),
+        "n": max(1, sum(len(answers(task)) for found in rows for task in found.tasks)),
+        "language": language,
         "stages.given.file": str(file),
-        "stages.select.gates.score.least": min_score,
+        "stages.given.columns": columns or None,
+        "stages.answered.written_by": written_by or None,
+        "stages.judge.rubric": rubric,
+        "stages.select.gates.score.least": rubrics.load(rubric, language=language).keep
+        if min_score is None
+        else min_score,
         "engines.writer.base_url": base_url,
         "engines.writer.model": model,
     }
@@ -100,6 +130,57 @@ def judge(
         report = pipeline.run_sync(recipe, folder, watch=watcher, handle_signals=True)
     summarise(report, quiet=quiet)
     if report.exit_status is Exit.DONE:
-        kept = kept_rows(folder, file, out)
-        typer.echo(json.dumps({"kept": kept, **report.accounts.model_dump(mode="json")}) if as_json else out)
+        counts = kept_rows(folder, out)
+        typer.echo(json.dumps({**counts, **report.accounts.model_dump(mode="json")}) if as_json else out)
+        _told(counts, "kept", dropped_file(out), quiet=quiet)
     raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def pair(  # noqa: PLR0913 - one parameter per option
+    file: Annotated[
+        Path, typer.Argument(help="Dataset whose answers have scores, as `judge --min-score 0` writes it.")
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", help="Where the pairs go (prompt, chosen, rejected); the suffix says the kind.")
+    ],
+    strategy: Annotated[
+        str,
+        typer.Option(
+            "--strategy", help="zephyr, max-min or margin: the best against a random, the worst, the nearest."
+        ),
+    ] = "zephyr",
+    min_chosen: Annotated[float, typer.Option("--min-chosen", help="Lowest score of a chosen answer.")] = 4.5,
+    min_margin: Annotated[float, typer.Option("--min-margin", help="Chosen minus rejected is at least this.")] = 0.5,
+    max_length_ratio: Annotated[
+        float, typer.Option("--max-length-ratio", help="The longer answer is at most so many times as long.")
+    ] = 3.0,
+    score: Annotated[str, typer.Option("--score", help="Column with the score.")] = "score",
+    columns: Columns = "",
+    *,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make preference pairs of judged answers to the same task; asks no model. Tasks without one go to OUT.dropped.jsonl."""
+    from typing import get_args
+
+    from selfinstruct.dataset import dropped_file, pair_rows
+    from selfinstruct.pairing import Guards, Strategy
+    from selfinstruct.tables import check_writable
+
+    check_writable(out)
+    if strategy not in get_args(Strategy):
+        msg = f"--strategy {printable(strategy, longest=40)!r} is none"
+        raise BadInputError(msg, remedy=f"one of: {', '.join(get_args(Strategy))}")
+    if min_margin <= 0 or max_length_ratio <= 1:
+        msg = f"--min-margin {min_margin:g}, --max-length-ratio {max_length_ratio:g}: a tie is no pair, nor can lengths agree"
+        raise BadInputError(msg, remedy="--min-margin above 0, --max-length-ratio above 1")
+    guards = Guards(least_chosen=min_chosen, least_margin=min_margin, most_length_ratio=max_length_ratio)
+    counts = pair_rows(file, out, strategy=strategy, guards=guards, score=score, columns=columns)  # type: ignore[arg-type] # looked up above
+    typer.echo(json.dumps(counts) if as_json else out)
+    _told(counts, "pairs", dropped_file(out), quiet=quiet)
+
+
+def _told(counts: Counter[str], good: str, dropped: Path, *, quiet: bool) -> None:
+    others = ", ".join(f"{rule} {count}" for rule, count in counts.most_common() if rule != good)
+    say(f"{counts[good]} {good}; {others or 'nothing dropped'} (in {dropped})", quiet=quiet)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from selfinstruct.files import sha256
 from selfinstruct.records import Dropped, DropReason, Instruction, Request
 from selfinstruct.stage import Stage
-from selfinstruct.tables import read_table
+from selfinstruct.tables.layouts import Found, Layout, Task, parse_columns, read_tasks
 from selfinstruct.text.reply import harmless
 
 if TYPE_CHECKING:
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
     from selfinstruct.stage import Work
 
+EXCERPT = 2000
+"""Characters of a row without a task that its drop shows."""
+
 
 class Given(Stage[Request, Instruction]):
-    """One instruction with input and output per row of an Alpaca-shaped file."""
+    """One instruction per answer in a row: two of a preference, chosen first; of seed tasks as many as instances."""
 
     kind: Literal["given"] = "given"
     file: str
-    """JSON, JSONL, CSV or Parquet with the columns instruction, input (may be absent) and output."""
+    """JSON, JSONL, CSV or Parquet in any usual layout: Alpaca, prompt and completion, messages, preferences, seed tasks."""
+    columns: str = ""
+    """Roles by name where the columns do not tell them: `instruction=question,output=answer`."""
     free: ClassVar[bool] = True
 
     def requests(self) -> int | None:
@@ -34,17 +39,45 @@ class Given(Stage[Request, Instruction]):
         """Return the digest of the file's bytes: another file is another run."""
         return {**super().inputs(language=language), f"file {Path(self.file).name}": sha256(Path(self.file))}
 
+    @property
+    def table(self) -> list[Found]:
+        """The rows of the file with their tasks, or why they have none."""
+        return self._read[1]
+
+    @property
+    def layout(self) -> Layout:
+        """Which column plays which role."""
+        return self._read[0]
+
     @cached_property
-    def table(self) -> list[dict[str, Any]]:
-        """The rows of the file, as they stand there."""
-        return [row for _, row in read_table(Path(self.file), needed=("instruction", "output"))]
+    def _read(self) -> tuple[Layout, list[Found]]:
+        layout, found = read_tasks(Path(self.file), named=parse_columns(self.columns))
+        return layout, list(found)
 
     async def process(self, record: Request, work: Work) -> Sequence[Instruction | Dropped]:
-        """Return the row as an instruction, or a drop when it holds no texts."""
-        row = self.table[record.number]
-        texts = [row.get(name) for name in ("instruction", "input", "output")]
-        texts[1] = texts[1] or ""
-        if not all(isinstance(text, str) for text in texts) or not str(texts[0]).strip():
-            return [Dropped(reason=DropReason(rule="no_text", figure=record.number), text=str(row)[:2000])]
-        instruction, given, output = (harmless(str(text)) for text in texts)
-        return [work.make(Instruction, text=instruction, input=given, output=output)]
+        """Return what the row holds, or a drop when it holds no task."""
+        found = self.table[record.number]
+        problem = found.problem
+        if not problem and not any(task.asked.strip() for task in found.tasks):
+            problem = "no instruction"
+        if problem:
+            text = harmless(str(found.row.value))[:EXCERPT]
+            return [Dropped(reason=DropReason(rule="no_text", figure=problem[:EXCERPT]), text=text)]
+        return [
+            work.make(
+                Instruction, text=harmless(task.instruction), input=harmless(_input(task)), output=harmless(answer)
+            )
+            for task in found.tasks
+            for answer in answers(task)
+        ]
+
+
+def answers(task: Task) -> tuple[str, ...]:
+    """Return the answers of a task in a file: one, or the chosen and the rejected one."""
+    return (task.output,) if task.rejected is None else (task.output, task.rejected)
+
+
+def _input(task: Task) -> str:
+    """Return the input, with what was said before the last turn: a judge has to know it."""
+    earlier = "\n\n".join(f"{turn.role}: {turn.text}" for turn in task.earlier)
+    return "\n\n".join(part for part in (earlier, task.input) if part)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from selfinstruct import judged
 from selfinstruct.errors import CallError
-from selfinstruct.records import Classification, Dropped, DropReason, Instance, Instruction, Judgement, Response, Row
+from selfinstruct.records import Classification, Dropped, DropReason, Instance, Instruction, Response, Row
 from selfinstruct.stage import Stage
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ class Select(Stage[Instance, Row]):
     """Best of N: the answer with the highest score; the earliest among equals."""
 
     kind: Literal["select"] = "select"
-    answer: Literal["judged", "first", "own"] = "judged"
-    """judged: the best-scored response. first: the first one. own: the output that the instance was written with."""
+    answer: Literal["best-of-n", "first", "own"] = "best-of-n"
+    """best-of-n: the best-scored response (rejection sampling). first: the first one. own: the output that the instance was
+    written with."""
     free: ClassVar[bool] = True
 
     async def process(self, record: Instance, work: Work) -> Sequence[Row | Dropped]:
@@ -44,9 +46,8 @@ class Select(Stage[Instance, Row]):
     def _choose(self, record: Instance, work: Work) -> tuple[str | None, float | None]:
         if self.answer == "own":
             return record.output, None
-        responses = {one.id: one.text for one in work.find_below(Response)}
         if self.answer == "first":
-            return next(iter(responses.values()), None), None
-        judgements = work.find_below(Judgement)
-        best = max(judgements, key=lambda one: one.score, default=None)
-        return (None, None) if best is None else (responses[best.parent], best.score)
+            responses = work.find_below(Response)
+            return (responses[0].text if responses else None), None
+        best = next(iter(judged.best_first(judged.below(work))), None)
+        return (None, None) if best is None else (best.text, best.score)
