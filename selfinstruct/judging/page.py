@@ -34,8 +34,7 @@ def _head(audit: Audit) -> str:
         "",
         f"{counted(audit.answers, 'answer')} to {counted(audit.looked_at, 'task')}, {audit.scored:,} of them with a score. "
         + (
-            f"{counted(audit.unscored, 'answer')} of the whole run got no verdict that could be read: counted as failed, never "
-            "as a score."
+            f"{counted(audit.unscored, 'verdict')} of the whole run could not be read: counted as failed, never as a score."
             if audit.unscored
             else "Every answer that was judged got a verdict."
         ),

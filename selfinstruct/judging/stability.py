@@ -12,7 +12,7 @@ from selfinstruct.judging.estimate import FEWEST, Blocks, Estimate, Sums, share
 from selfinstruct.records import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from selfinstruct.judged import JudgedTask
 
@@ -95,9 +95,14 @@ class Scores:
 
 
 class Repeats:
-    """Collects how far a judge agrees with itself, and how far judges agree with each other."""
+    """Collects how far a judge agrees with itself, and how far judges agree with each other.
 
-    def __init__(self) -> None:
+    `refereed`: judge stages in which a referee decides on doubtful answers. Its vote, the first, is left out: it was asked
+    only where others do not agree.
+    """
+
+    def __init__(self, refereed: Collection[str] = ()) -> None:
+        self._refereed = frozenset(refereed)
         self._same = Scores("no verdict rests on two votes of one judge")
         self._others = Scores("no verdict rests on votes of two judges")
 
@@ -106,7 +111,8 @@ class Repeats:
         same, others = [], []
         for verdict in (one for answer in task.candidates for one in answer.verdicts):
             given: dict[str, list[float]] = defaultdict(list)
-            for judge, score in given_scores(verdict):
+            decided = verdict.provenance.stage in self._refereed and "doubtful" in verdict.flags
+            for judge, score in given_scores(verdict)[decided:]:
                 given[judge].append(score)
             same += list(given.values())
             others.append([fmean(scores) for scores in given.values()])

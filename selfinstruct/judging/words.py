@@ -54,7 +54,8 @@ def _length(audit: Audit) -> Iterator[str]:
 def _family(audit: Audit) -> Iterator[str]:
     lift, gap = audit.own_family, audit.own_family_gap
     marked = audit.flags.get("own_family", 0)
-    done = f" Such verdicts carry the flag `own_family`: {marked:,}." if marked else ""
+    half = " Where others vote too, a vote for its own family counts half." if "weigh" in audit.own_family_rules else ""
+    done = f" Verdicts flagged `own_family`: {marked:,}.{half}" if marked else ""
     if lift.value is not None and lift.is_sure:
         yield (
             f"**Own family.** Judged by a model of its writer's family, an answer scores {abs(lift.value):.2f} "
@@ -94,7 +95,8 @@ def _repeat(audit: Audit) -> Iterator[str]:
             who = "the same judge gives the same answer" if one is audit.itself else "two judges give the same answer"
             yield (
                 f"**{name}.** Asked twice, {who} the same score in {one.exact.value:.0%}; in the mean the two are "
-                f"{one.distance.value:.2f} points apart. A score is the median of its votes."
+                f"{one.distance.value:.2f} points apart. A score is the median of its votes, or a "
+                "referee's where they lie far apart and there is one."
             )
 
 

@@ -10,10 +10,11 @@ import pytest
 from selfinstruct import export, pipeline, recipe, runs
 from selfinstruct.cli._shared import app
 from selfinstruct.errors import BadInputError, DamageError
-from selfinstruct.judging.audit import Audit, Hesitation, audit
+from selfinstruct.judging.audit import Audit, audit
 from selfinstruct.judging.bias import ACROSS
 from selfinstruct.judging.estimate import Estimate, share
 from selfinstruct.judging.page import page
+from selfinstruct.judging.seen import Hesitation
 from selfinstruct.judging.stability import Agreement, Orders
 from selfinstruct.tables import data_files
 from selfinstruct.verify import verify

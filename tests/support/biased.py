@@ -18,7 +18,7 @@ from selfinstruct.judged import Candidate, JudgedTask
 from selfinstruct.judging.bias import doublings
 from selfinstruct.records import Dropped, DropReason, Instance, Judgement, PreferencePair, Provenance, Vote
 from selfinstruct.stage import Stage, Work
-from selfinstruct.text.reply import read_score
+from selfinstruct.text.score import read_score
 
 LOWEST, HIGHEST, MIDDLE = 0.0, 5.0, 8.0
 """Of the scale; and the length, in doublings, that a judge who likes length neither praises nor blames."""
@@ -138,7 +138,7 @@ class BiasedEngine(ScriptedEngine):
             return one
         if not isinstance(said, dict) or not isinstance(said.get("score"), int | float):
             return one
-        answer = asked.material(prompt).answer
+        answer = asked.material(prompt).answers[0]
         bias = self.slope * (doublings(answer) - 7) + self.lift * answer.endswith(self.style) + draw.gauss(0, 0.3)
         said["score"] = min(max(round(2 * (1.5 + 0.4 * said["score"] + bias)) / 2, LOWEST), HIGHEST)  # off the ends
         return one.model_copy(update={"text": json.dumps(said)})
