@@ -53,6 +53,27 @@ def test_planted_biases_come_out_of_the_pipeline(biased: Path, tmp_path: Path) -
     assert found.families == {f"{name}{judge}": name.split("-")[0] for name in STYLES for judge in ("", "-judge")}
 
 
+def test_votes_of_two_judges_and_a_referee(tmp_path: Path) -> None:
+    """One stage, two judges with two votes each: repeats and agreement are known, and the referee's vote is none of them."""
+    data = biased_recipe(slope=0, lift=0.8).model_dump(mode="json")
+    first, second = (place for place, one in enumerate(data["stages"]) if one["kind"] == "rubric")
+    judges = [data["stages"][place]["engine"] for place in (first, second)]
+    shared = {"judges": judges, "votes": 2, "doubt": 0.5, "referee": "writer"}
+    data["stages"][first] |= {**shared, "sampling": {"max_tokens": 256, "temperature": 0.7}}
+    del data["stages"][second]
+    pipeline.run_sync(recipe.build(data), tmp_path / "run", target=40)
+    found = audit_of(tmp_path / "run")
+    doubtful, referee = found.flags["doubtful"], found.judges["scripted"]
+    assert 0 < doubtful == referee < found.scored
+    assert found.itself.exact.rests_on["answers"] <= 2 * found.scored
+    assert found.each_other.exact.rests_on["answers"] <= found.scored
+    assert found.own_family.low is not None
+    assert found.own_family.high is not None
+    assert found.own_family.low <= 0.8 <= found.own_family.high
+    assert found.flags["own_family"] == found.scored
+    assert "a vote for its own family counts half" in page(found)
+
+
 def test_verdicts_of_both_orders_are_read_from_the_run(tmp_path: Path) -> None:
     """Pairs that were kept, tied and reversed are all counted; a pair stage that asks nobody gives none."""
     data = recipe.load("demo", environment={}).model_dump(mode="json")
