@@ -135,7 +135,9 @@ def through_the_pipeline(rows: int = 300) -> None:
         f"length: fair judges {told(fair.length)}, biased {told(biased.length)}; difference {gained:+.3f}, planted {SLOPE:+.3f}"
     )
     print(f"own family: fair {told(fair.own_family)} (planted 0), biased {told(biased.own_family)} (planted {LIFT})")
-    print(f"{biased.unscored} of {biased.answers} answers got no verdict that could be read, and no score")
+    print(
+        f"{biased.unscored} of {biased.unscored + sum(biased.judges.values())} verdicts could not be read, and are no scores"
+    )
 
 
 def told(one: Estimate) -> str:
