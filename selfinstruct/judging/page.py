@@ -83,7 +83,7 @@ def _gate(audit: Audit) -> str:
     rows += [("failed: no answer could be judged", told.failed)] if told.failed else []
     rows += [("**kept**", told.kept)]
     lines = [f"| {what} | {count:,} | {_percent(count, told.judged)} |" for what, count in rows]
-    return "\n".join(["## The score gate", "", "| rows | | |", "| --- | ---: | ---: |", *lines])
+    return "\n".join(["## The score gate of the run", "", "| rows | | |", "| --- | ---: | ---: |", *lines])
 
 
 def _figures(audit: Audit) -> str:

@@ -25,7 +25,7 @@ class Orders(Frozen):
     flips: Estimate
     """Share of the pairs whose winner changed with the order."""
     first: Estimate
-    """Share of those flips in which whoever was shown first won: a half where the order changes verdicts by chance."""
+    """Share of those flips that lean to whoever was shown first: a half where the order changes verdicts by chance."""
 
 
 def orders(verdicts: Iterable[Sequence[str]]) -> Orders:
@@ -33,18 +33,23 @@ def orders(verdicts: Iterable[Sequence[str]]) -> Orders:
 
     Either is `chosen` or `rejected`; any other word is a tie.
     """
-    pairs = flipped = followed = ordered = 0
+    pairs = flips = followed = 0
     for one in verdicts:
         if len(one) != 2:  # noqa: PLR2004 - one per order
             continue
+        # Wins of the answer shown first less those of the other; a judge that is of one mind gives each of them one.
+        lean = _won(one[0], "chosen", "rejected") + _won(one[1], "rejected", "chosen")
         pairs += 1
-        flipped += one[0] != one[1]
-        followed += tuple(one) == ("chosen", "rejected")
-        ordered += tuple(one) in {("chosen", "rejected"), ("rejected", "chosen")}
+        flips += lean != 0
+        followed += lean > 0
     return Orders(
-        flips=share(flipped, pairs, of="pairs", why="no pair was judged in both orders"),
-        first=share(followed, ordered, of="flips", why="no verdict changed with the order"),
+        flips=share(flips, pairs, of="pairs", why="no pair was judged in both orders"),
+        first=share(followed, flips, of="flips", why="no verdict changed with the order"),
     )
+
+
+def _won(verdict: str, first: str, second: str) -> int:
+    return (verdict == first) - (verdict == second)
 
 
 class Agreement(Frozen):

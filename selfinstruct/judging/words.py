@@ -90,14 +90,16 @@ def _order(audit: Audit) -> Iterator[str]:
 
 
 def _repeat(audit: Audit) -> Iterator[str]:
-    for name, one in (("Repeat", audit.itself), ("Between judges", audit.each_other)):
-        if one.exact.value is not None and one.distance.value is not None:
-            who = "the same judge gives the same answer" if one is audit.itself else "two judges give the same answer"
-            yield (
-                f"**{name}.** Asked twice, {who} the same score in {one.exact.value:.0%}; in the mean the two are "
-                f"{one.distance.value:.2f} points apart. A score is the median of its votes, or a "
-                "referee's where they lie far apart and there is one."
-            )
+    told = (
+        ("Repeat", "Asked twice, a judge gives the same answer", audit.itself),
+        ("Between judges", "Two judges give the same answer", audit.each_other),
+    )
+    known = [one for one in told if one[2].exact.value is not None]
+    for name, who, one in known:
+        apart = f", {one.distance.value:.2f} points apart in the mean" if one.distance.value is not None else ""
+        yield f"**{name}.** {who} the same score in {value(one.exact, '%')}{apart}."
+    if known:
+        yield "**Votes.** A score is the median of its votes; where they lie far apart, a referee's, if one was named."
 
 
 def _marks(audit: Audit) -> Iterator[str]:

@@ -11,13 +11,23 @@ from tests.support.biased import World
 
 
 def test_flips_and_the_side_they_fall_to() -> None:
-    """A mixed pair of verdicts is a flip; which side it went to follows from the order; other words are ties."""
+    """A mixed pair of verdicts is a flip, also with a tie in it; which side it leans to follows from the order."""
     told = [("chosen", "chosen")] * 6 + [("rejected", "rejected")] * 2
-    found = orders([*told, ("chosen", "rejected"), ("chosen", "rejected"), ("rejected", "chosen"), ("tie", "chosen")])
-    assert found.flips.value == pytest.approx(4 / 12, abs=1e-6)
-    assert found.flips.rests_on == {"pairs": 12}
-    assert found.first.value == pytest.approx(2 / 3, abs=1e-6)
-    assert found.first.rests_on == {"flips": 3}
+    found = orders(
+        [
+            *told,
+            ("chosen", "rejected"),
+            ("chosen", "rejected"),
+            ("rejected", "chosen"),
+            ("equal", "chosen"),
+            ("equal", "rejected"),
+            ("equal", "equal"),
+        ]
+    )
+    assert found.flips.value == pytest.approx(5 / 14, abs=1e-6)
+    assert found.flips.rests_on == {"pairs": 14}
+    assert found.first.value == pytest.approx(3 / 5, abs=1e-6)
+    assert found.first.rests_on == {"flips": 5}
 
 
 def test_a_bias_of_position_shows() -> None:
