@@ -416,7 +416,7 @@ def said(message: dict[str, Any], reason: str = "stop", **more: Any) -> dict[str
         ({"content": "It.", "reasoning": {"effort": "high"}, "reasoning_content": None}, "stop", "It.", ""),
         ({"content": None, "reasoning": "A river. Wh"}, "length", "", "A river. Wh"),
         ({"content": "<think>\nA river.\n</think>\n\nThe Loire."}, "stop", "The Loire.", "A river."),
-        ({"content": "A river.\n</think>\n\n{\"score\":4}"}, "stop", '{"score":4}', "A river."),
+        ({"content": 'A river.\n</think>\n\n{"score":4}'}, "stop", '{"score":4}', "A river."),
         ({"content": "<think>\nA river. Wh"}, "length", "", "A river. Wh"),
         ({"content": "<think>Two.</think>It.", "reasoning": "One."}, "stop", "It.", "One.\n\nTwo."),
     ],
