@@ -24,7 +24,7 @@ class Select(Stage[Instance, Row]):
 
     async def process(self, record: Instance, work: Work) -> Sequence[Row | Dropped]:
         """Return one row, or one drop when no answer is left to choose from."""
-        answer, score = self._choose(record, work)
+        answer, score, reasoning = self._choose(record, work)
         if answer is None:
             if work.failed_below:
                 msg = f"no answer could be judged: {work.failed_below} failed"
@@ -38,15 +38,18 @@ class Select(Stage[Instance, Row]):
             output=answer,
             score=score,
             is_classification=kinds[-1].is_classification if kinds else None,
+            reasoning=reasoning,
         )
         return [row]
 
-    def _choose(self, record: Instance, work: Work) -> tuple[str | None, float | None]:
+    def _choose(self, record: Instance, work: Work) -> tuple[str | None, float | None, str]:
+        """Return the answer, its score and its trace; None for an answer that is not there."""
         if self.answer == "own":
-            return record.output, None
-        responses = {one.id: one.text for one in work.find_below(Response)}
+            return record.output, None, ""
+        responses = {one.id: one for one in work.find_below(Response)}
         if self.answer == "first":
-            return next(iter(responses.values()), None), None
-        judgements = work.find_below(Judgement)
-        best = max(judgements, key=lambda one: one.score, default=None)
-        return (None, None) if best is None else (responses[best.parent], best.score)
+            chosen, score = next(iter(responses.values()), None), None
+        else:
+            best = max(work.find_below(Judgement), key=lambda one: one.score, default=None)
+            chosen, score = (responses[best.response], best.score) if best is not None else (None, None)
+        return (None, None, "") if chosen is None else (chosen.text, score, chosen.reasoning)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _TAG = re.compile(r"(?i:<(/?)(think|thinking|reasoning|thought|seed:think)>)|\[(/?)(THINK)\]")
 """DeepSeek-R1, QwQ, Qwen3, GLM and most others; names in use beside it; Seed-OSS; Magistral."""
 _CHANNEL, _MESSAGE, _START = "<|channel|>", "<|message|>", "<|start|>assistant"
+_FINAL = re.compile(r"\s*final\b")
+"""Name of the channel with the answer; `<|constrain|>json` may follow it."""
 _PART_ENDS = re.compile(r"<\|(?:end|return|call|start)\|>")
 _FLAT = re.compile(r"\s*analysis(.*?)assistantfinal(.*)", re.DOTALL)
 """Harmony whose marks were left out as special tokens."""
@@ -66,7 +68,7 @@ def _harmony(text: str) -> tuple[str, str] | None:
     said: dict[bool, list[str]] = {True: [], False: []}
     for part in body.split(_CHANNEL)[1:]:
         name, _, message = part.partition(_MESSAGE)
-        said[name.strip() == "final"].append(_PART_ENDS.split(message, maxsplit=1)[0].strip())
+        said[_FINAL.match(name) is not None].append(_PART_ENDS.split(message, maxsplit=1)[0].strip())
     return "\n\n".join(filter(None, said[False])), "\n\n".join(said[True])
 
 

@@ -38,6 +38,7 @@ HARMONY = "<|channel|>analysis<|message|>They want a river.<|end|><|start|>assis
         (HARMONY + "<|channel|>final<|message|>The Loi", "They want a river.", "The Loi"),
         ("<|start|>assistant" + HARMONY + "<|channel|>final<|message|>It.", "They want a river.", "It."),
         ("<|channel|>analysis<|message|>They want", "They want", ""),
+        (HARMONY + "<|channel|>final <|constrain|>json<|message|>{}<|return|>", "They want a river.", "{}"),
         (HARMONY + "<|channel|>commentary to=f<|message|>f()<|call|>", "They want a river.\n\nf()", ""),
         ("analysisThey want a river.assistantfinalThe Loire.", "They want a river.", "The Loire."),
     ],
