@@ -10,8 +10,9 @@ import pytest
 
 from selfinstruct import export, pipeline, recipe, runs
 from selfinstruct.engines.scripted import TRACE
-from selfinstruct.errors import BadInputError
+from selfinstruct.errors import BadInputError, Exit
 from selfinstruct.records import Fate, Response, Row
+from selfinstruct.runner import Limits
 from selfinstruct.verify import verify
 from tests.support.running import command
 
@@ -32,11 +33,9 @@ SETS: dict[str, Any] = {
 TEXTS = sorted({*export.formats()} - {"parquet"})
 
 
-def run(folder: Path, concurrency: int) -> pipeline.Report:
-    sets = [f"{key}={json.dumps(value)}" for key, value in SETS.items()]
-    return pipeline.run_sync(
-        recipe.load("demo", environment={}, sets=[*sets, f"concurrency={concurrency}"]), folder, target=30
-    )
+def run(folder: Path, concurrency: int, limits: Limits = Limits()) -> pipeline.Report:  # noqa: B008 - frozen
+    sets = [*(f"{key}={json.dumps(value)}" for key, value in SETS.items()), f"concurrency={concurrency}"]
+    return pipeline.run_sync(recipe.load("demo", environment={}, sets=sets), folder, target=30, limits=limits)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +89,11 @@ def test_no_export_holds_a_trace(folder: Path, tmp_path: Path, kind: str) -> Non
 
 
 def test_nothing_depends_on_which_answer_comes_first(folder: Path, tmp_path: Path) -> None:
-    """One place or sixteen, quick models and slow ones: equal bytes of every format, with traces too."""
+    """One place or sixteen, slow models and quick ones, stopped among the answers to one instance or not: equal bytes."""
+    capped = [run(tmp_path / "one", 1, Limits(tokens=tokens)) for tokens in range(20_000, 60_000, 4_000)]
+    assert {one.exit_status for one in capped} == {Exit.BUDGET}
     report = run(tmp_path / "one", 1)
+    assert sum(one.reused for one in (*capped, report))
     assert report.accounts.ledger.accepted == 30
     for kind in TEXTS:
         assert (
