@@ -171,7 +171,7 @@ class _Trial:
             failed_below=0,
             pool=self._pool,
             run_seed=self._recipe.seed,
-            language=self._recipe.language,
+            language=stage.language or self._recipe.language,
             attempt=1,
             ask=partial(self._ask, work_id),
         )

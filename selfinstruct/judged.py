@@ -48,8 +48,13 @@ class JudgedTask:
 
     @property
     def scored(self) -> list[Candidate]:
-        """Return its answers with a score, the best first; the earliest among equals."""
-        return sorted((one for one in self.candidates if one.score is not None), key=lambda one: -(one.score or 0))
+        """Return its answers with a score, the best first."""
+        return best_first(self.candidates)
+
+
+def best_first(answers: Iterable[Candidate]) -> list[Candidate]:
+    """Return those that have a score, the best first; the earliest among equals."""
+    return sorted((one for one in answers if one.score is not None), key=lambda one: -(one.score or 0))
 
 
 def candidates(responses: Iterable[Response], judgements: Sequence[Judgement], *, aspects: int = 1) -> list[Candidate]:
@@ -65,7 +70,4 @@ def candidates(responses: Iterable[Response], judgements: Sequence[Judgement], *
 
 def below(work: Work) -> list[Candidate]:
     """Return the answers below the instance that a stage works on."""
-    judgements = work.find_below(Judgement)
-    return candidates(
-        work.find_below(Response), judgements, aspects=len({one.provenance.stage for one in judgements}) or 1
-    )
+    return candidates(work.find_below(Response), work.find_below(Judgement), aspects=work.aspects)

@@ -28,7 +28,7 @@ from selfinstruct.engines.base import together
 from selfinstruct.errors import BadInputError, DamageError, Exit
 from selfinstruct.ledger import Accounts
 from selfinstruct.pool import Pool
-from selfinstruct.records import content_id
+from selfinstruct.records import Response, content_id
 from selfinstruct.runner import UNREADABLE, Ended, Limits, Plan, Runner, Tally
 from selfinstruct.store import open_run
 
@@ -130,6 +130,7 @@ async def run(
             if known := store.get_meta().get("recipe"):
                 recipe = formats.kept(recipe, json.loads(known))
             models = {name: engine.model_name for name, engine in engines.items()}
+            _caution(recipe, models)
             tried = _tried(store)
             inputs = _inputs(recipe, models, seeds_digest)
             _begin(store, recipe, target=target, inputs=inputs, tried=tried)
@@ -177,6 +178,19 @@ async def _prepare(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
     for (name, _), told in zip(named.values(), notes, strict=True):
         for note in told:
             log.warning("engine %s: %s", name, note)
+
+
+def _caution(recipe: Recipe, models: Mapping[str, str]) -> None:
+    """Tell what the stages have to say of the models they work with.
+
+    Raises:
+        BadInputError: one must not work with them.
+    """
+    writers = [name for stage in recipe.stages if stage.writes() is Response for name in stage.engines()]
+    cautions = (told for stage in recipe.stages for told in stage.cautions(models=models, writers=writers))
+    for told in dict.fromkeys(cautions):
+        if not recipe.scripted:  # a script has no taste
+            log.warning(told)
 
 
 def _plan(recipe: Recipe, models: dict[str, str]) -> Plan:

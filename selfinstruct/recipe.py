@@ -172,6 +172,7 @@ def build(data: dict[str, Any], *, source: str = "recipe", lines: Mapping[str, i
     if len(rows) != 1 or list(parents.values()).count(None) != 1:
         msg = f"{source}: a recipe needs one stage that starts from requests and one that writes rows"
         raise BadInputError(msg, remedy="begin with `bootstrap` and have one `select`")
+    _check_thresholds(recipe, place)
     for exporter in recipe.exports:
         kinds.resolve(exporter, Exporter, folders=EXPORTERS)
     for position, stage in enumerate(recipe.stages):
@@ -181,6 +182,24 @@ def build(data: dict[str, Any], *, source: str = "recipe", lines: Mapping[str, i
     wanted = {name for stage in recipe.stages for name in stage.engines()}
     missing = dict.fromkeys(sorted(wanted - recipe.engines.keys()), recipe.engines["writer"])
     return recipe.model_copy(update={"engines": {**recipe.engines, **missing}})
+
+
+def _check_thresholds(recipe: Recipe, place: _Place) -> None:
+    """Raise when a score is compared with one that no judge of the recipe can give."""
+    scales = [stage.scale for stage in recipe.stages if stage.scale is not None]
+    if not scales:
+        return
+    lowest, highest = min(low for low, _ in scales), max(high for _, high in scales)
+    for position, stage in enumerate(recipe.stages):
+        for field, value in stage.thresholds().items():
+            if not lowest <= value <= highest:
+                key = (
+                    field
+                    if field.count(".") == 0
+                    else f"gates.{[g.kind for g in stage.gates].index(field.split('.')[1])}"
+                )
+                msg = f"{place.at(f'stages.{position}').name(key)}: {field} {value:g} is outside of the judge's scale"
+                raise BadInputError(msg, remedy=f"a score from {lowest:g} to {highest:g}")
 
 
 class _Place:

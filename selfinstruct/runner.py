@@ -19,10 +19,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from selfinstruct.engines.base import Reply
 from selfinstruct.errors import CallError, DamageError, RefusedError, SelfInstructError, UnreadableError
 from selfinstruct.price import Price
-from selfinstruct.records import Dropped, DropReason, Fate, Instruction, Provenance, Record, Request, Row, content_id
+from selfinstruct.records import (
+    Dropped,
+    DropReason,
+    Fate,
+    Instruction,
+    Judgement,
+    Provenance,
+    Record,
+    Request,
+    Row,
+    content_id,
+)
 from selfinstruct.slots import Lane, Slots
 from selfinstruct.stage import Stage, Work, stage_parents
 from selfinstruct.store import CallRow, Outcome, RecordRow, WorkRow, child_path, request_path
+from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
     from selfinstruct.engines.base import CompletionRequest, Engine
@@ -40,6 +52,9 @@ FAILURES_IN_A_ROW = 25
 
 UNREADABLE = "unreadable: "
 """How the error of work begins whose answers could not be read."""
+
+SHOWN = 160
+"""Characters of an unreadable answer that its failure shows."""
 
 TUNE_SECONDS = 1.0
 """Between two looks at the servers."""
@@ -157,6 +172,7 @@ class Runner:
         self._seconds, self._began = seconds, time.monotonic()
         self._tried = tried
         self._root = plan.stages[0]
+        self._aspects = sum(stage.writes() is Judgement for stage in plan.stages)
         parents = stage_parents(plan.stages)
         self._children = {s.label: [c for c in plan.stages if parents[c.label] == s.label] for s in plan.stages}
         self._root_lanes = [self.lanes[name] for name in self._root.engines()]
@@ -347,15 +363,16 @@ class Runner:
                 failed_below=failed_below,
                 pool=self._pool,
                 run_seed=self.plan.seed,
-                language=self.plan.language,
+                language=stage.language or self.plan.language,
                 attempt=attempt,
                 ask=partial(self._ask, stage.label, place.request, work_id),
+                aspects=self._aspects,
                 unread=unread,
             )
             try:
                 work.outputs = await stage.process(place.record, work)
             except UnreadableError as problem:
-                error = f"{UNREADABLE}{problem}"
+                error = f"{UNREADABLE}{problem}; the answer: {printable(work.answer, longest=SHOWN)}"
                 unread = work.unreadable(problem)
             except CallError as problem:
                 error = str(problem)

@@ -83,6 +83,8 @@ class Work:
     ask: Ask
     outputs: Sequence[Record | Dropped] = ()
     """What `process` returned: gates see the siblings of a record here."""
+    aspects: int = 1
+    """How many judge stages the run has: an answer has a score when each of them gave one."""
     unread: Unread | None = None
     """What the try before this one could not read."""
     _provenance: Provenance | None = None
@@ -134,6 +136,11 @@ class Work:
     def provenance(self) -> Provenance:
         """Where the latest answer came from. Who asks for several at once takes it before the next one comes."""
         return self._provenance or self._inherited()
+
+    @property
+    def answer(self) -> str:
+        """What the latest call was answered."""
+        return self._answer
 
     def unreadable(self, error: UnreadableError) -> Unread | None:
         """Return what the next try shows of the latest answer; None after the first try.
@@ -200,6 +207,10 @@ class Gate(Frozen):
         """Return the digests of the files it reads, by name: a run whose files have changed is refused."""
         return {}
 
+    def thresholds(self) -> dict[str, float]:
+        """Return the scores that it compares with, by field."""
+        return {}
+
     def caution(self, seeds: Sequence[SeedTask]) -> str:  # noqa: ARG002 - for those who have something to say
         """Return what a user should be told before a run from these seeds; nothing as a rule."""
         return ""
@@ -218,7 +229,9 @@ class Stage(Frozen, Generic[In, Out]):
     tries: int = 3
     """How often an unreadable answer is asked for before the record fails."""
     prompt: str = ""
-    """Prompt file in the folder of the recipe's language."""
+    """Prompt file in the folder of its language."""
+    language: str = ""
+    """Folder of its prompts and rubrics; the recipe's when empty."""
 
     free: ClassVar[bool] = False
     """Asks no model: worked out afresh on resume, so that it follows what is below its record."""
@@ -250,6 +263,23 @@ class Stage(Frozen, Generic[In, Out]):
     def label(self) -> str:
         """Name used in ledgers."""
         return self.name or self.kind
+
+    @property
+    def scale(self) -> tuple[float, float] | None:
+        """Lowest and highest score of a judge; None for a stage that gives none."""
+        return None
+
+    def thresholds(self) -> dict[str, float]:
+        """Return the scores that it or its gates compare with, by field: they must lie on the judge's scale."""
+        return {f"gates.{gate.kind}.{name}": value for gate in self.gates for name, value in gate.thresholds().items()}
+
+    def cautions(self, *, models: Mapping[str, str], writers: Sequence[str]) -> Iterator[str]:  # noqa: ARG002 - for judges
+        """Yield what a user should be told before the run; `models` by engine name, `writers` those that write answers.
+
+        Raises:
+            BadInputError: it must not work with these models.
+        """
+        yield from ()
 
     @classmethod
     def reads(cls) -> type[Record]:
@@ -292,6 +322,7 @@ class Stage(Frozen, Generic[In, Out]):
 
     def inputs(self, *, language: str) -> dict[str, str]:
         """Return what it reads beside its config, by name: digests of its prompt, demonstration and gate files."""
+        language = self.language or language
         again = () if self.free or self.tries == 1 else (AGAIN,)
         texts = {f"prompt {name}": prompts.source(name, language=language) for name in (*self.prompt_files(), *again)}
         shown = {name: prompts.demonstrations(name, language=language) for name in self.demonstration_files()}

@@ -153,7 +153,7 @@ def test_recipe_errors_name_file_and_line(tmp_path: Path) -> None:
 def test_recipes_are_listed_shown_and_described() -> None:
     """list, show, validate and schema print data."""
     assert [line.split()[0] for line in command("recipe", "list").stdout.splitlines()] == [
-        "alpaca", "alpagasus", "chat", "demo", "self-instruct",
+        "alpaca", "alpagasus", "chat", "demo", "self-instruct", "ultrafeedback",
     ]  # fmt: skip
     assert json.loads(command("recipe", "validate", "chat").stdout)["stages"][0]["human"] == 6
     schema = json.loads(command("recipe", "schema").stdout)

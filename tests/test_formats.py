@@ -36,7 +36,7 @@ def chosen(folder: Path) -> dict[str, str]:
     return {
         one["name"] or one["kind"]: one["format"]
         for one in stages
-        if one["kind"] in {"bootstrap", "instances", "alpagasus"}
+        if one["kind"] in {"bootstrap", "instances", "rubric"}
     }
 
 

@@ -17,12 +17,13 @@ PACKAGE = Path(__file__).parent.parent / "selfinstruct"
 
 LAYERS = [
     {"errors"},
-    {"files"},
+    {"families", "files"},
     {"text"},
     {"records"},
-    {"prompts", "store", "seeds", "pool", "tables", "engines"},
+    {"rubrics", "prompts", "store", "seeds", "pool", "tables", "engines"},
     {"stage", "kinds", "slots", "price", "pace", "serving"},
     {"judged"},
+    {"pairing"},
     {"stages", "gates", "judges", "exporters", "runner", "ledger"},
     {"recipe"},
     {"runs", "formats"},

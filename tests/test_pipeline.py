@@ -194,7 +194,7 @@ CHANGES: dict[str, Any] = {
     "stages__bootstrap__gates__rouge__threshold": 0.6,
     "stages__instances__at_most": 2,
     "stages__respond__n": 3,
-    "stages__judge__dimension": "helpfulness",
+    "stages__judge__rubric": "helpfulness",
     "stages__select__gates__score__least": 4.0,
     "stages__pair__strategy": "max-min",
     "engines__writer__seed": 3,
@@ -417,7 +417,7 @@ class Shouting(Exporter):
 def test_a_judge_and_an_exporter_from_outside(tmp_path: Path) -> None:
     """The judge scores without a call, its threshold holds, and the exporter writes what it gives."""
     data = recipe.load("demo", environment={}).model_dump(mode="json")
-    position = next(place for place, one in enumerate(data["stages"]) if one["kind"] == "alpagasus")
+    position = next(place for place, one in enumerate(data["stages"]) if one["kind"] == "rubric")
     data["stages"][position] = {"kind": "tests.test_pipeline:LongerIsBetter", "name": "judge"}
     pipeline.run_sync(recipe.build(data), tmp_path / "run", target=20)
     with runs.open_stored(tmp_path / "run") as stored:

@@ -14,7 +14,7 @@ from selfinstruct import pipeline, recipe, runs
 from selfinstruct.engines.base import CompletionRequest, Reply
 from selfinstruct.engines.scripted import ScriptedEngine
 from selfinstruct.errors import BadInputError, RefusedError, UnreadableError
-from selfinstruct.judges.alpagasus import Alpagasus
+from selfinstruct.judges.rubric import RubricJudge
 from selfinstruct.records import content_id
 from selfinstruct.stage import SHOWN, Unread
 from selfinstruct.stages.classify import Classify
@@ -84,13 +84,13 @@ def test_what_it_says_belongs_to_the_configuration() -> None:
     stages = {stage.label: stage for stage in recipe.load("demo", environment={}).stages}
     assert "prompt again" in stages["judge"].inputs(language="en")
     assert "prompt again" not in stages["pair"].inputs(language="en")
-    assert "prompt again" not in Alpagasus(tries=1).inputs(language="en")
+    assert "prompt again" not in RubricJudge(tries=1).inputs(language="en")
 
 
 def test_a_form_that_is_not_settled_names_nothing() -> None:
     """An id that says `auto` would not say what was asked."""
-    with pytest.raises(BadInputError, match="stage alpagasus: `format: auto`"):
-        Alpagasus(format="auto").fingerprint(models={"judge": "m"}, language="en")
+    with pytest.raises(BadInputError, match="stage rubric: `format: auto`"):
+        RubricJudge(format="auto").fingerprint(models={"judge": "m"}, language="en")
 
 
 # -- in a run -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ they end. Only the ends of long prompts are looked at.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
@@ -29,6 +30,9 @@ class Asked(StrEnum):
     LABELLED_EXAMPLES = auto()
     VERDICT = auto()
     VERDICT_TEXT = auto()
+    SCORE = auto()
+    RATINGS = auto()
+    PREFERENCE = auto()
     CHOICE = auto()
     SCHEMA = auto()
     RESPOND = auto()
@@ -39,6 +43,8 @@ _TITLES = {
     "Instances": Asked.INSTANCES,
     "LabelledInstances": Asked.LABELLED,
     "Verdict": Asked.VERDICT,
+    "Ratings": Asked.RATINGS,
+    "Preference": Asked.PREFERENCE,
 }
 _BEGINNINGS = {
     "You are extending a collection of tasks": Asked.TASKS,
@@ -52,29 +58,41 @@ _PLAIN = {
     Asked.LABELLED: Asked.LABELLED_LINES,
 }
 _JSON_SHOWN = ('{"tasks":', '{"instances":')
-_AGAIN = "\n\nA first answer to this could not be read. "
+_AGAIN = ("\n\nA first answer to this could not be read. ", "\n\n이 요청에 대한 첫 답을 읽을 수 없었습니다. ")
 _END_OF_ANSWER = "\nEnd of answer "
+HEAD = 4000
+"""Characters of a judge's prompt that say what is wanted, its rubric included."""
+_VERDICTS_SHOWN = {
+    '{"score":': Asked.VERDICT,
+    '{"ratings":': Asked.RATINGS,
+    '{"better":': Asked.PREFERENCE,
+    "Reply with the score alone, as a number,": Asked.SCORE,
+}
 _SHOWN = "Shown tasks:\n"
 _TASK = "\nTask: "
 
 
 def at_first(prompt: str) -> str:
     """Return a prompt without what is added when it is asked again."""
-    place = prompt.rfind(_AGAIN)
+    place = max(map(prompt.rfind, _AGAIN))
     return prompt if place < 0 else prompt[:place]
 
 
 def what(request: CompletionRequest, prompt: str) -> Asked:
     """Return what `request`, whose text is `prompt`, wants; RESPOND when it is none of the pipeline's."""
-    if request.constraint is not None and (asked := _constrained(request.constraint)):
+    judging = prompt.rfind(_END_OF_ANSWER, max(0, len(prompt) - 200)) >= 0
+    if request.constraint is not None and (asked := _constrained(request.constraint, judging=judging)):
         return asked
-    if prompt.rfind(_END_OF_ANSWER, max(0, len(prompt) - 200)) >= 0:
-        return Asked.VERDICT if '{"score":' in prompt[:1500] else Asked.VERDICT_TEXT
+    if judging:
+        head = prompt[:HEAD]
+        return next((asked for shown, asked in _VERDICTS_SHOWN.items() if shown in head), Asked.VERDICT_TEXT)
     return _completion(prompt) if isinstance(request.prompt, str) else _chat(prompt)
 
 
-def _constrained(constraint: Constraint) -> Asked | None:
+def _constrained(constraint: Constraint, *, judging: bool) -> Asked | None:
     if isinstance(constraint, Choice):
+        if judging and all(_NUMBER.fullmatch(choice) for choice in constraint.choices):
+            return Asked.SCORE
         return Asked.CLASSIFY if {"yes", "no"} == {choice.lower() for choice in constraint.choices} else Asked.CHOICE
     if isinstance(constraint, JsonSchema):
         return _TITLES.get(str(constraint.schema_.get("title")), Asked.SCHEMA)
@@ -135,13 +153,27 @@ class Material:
 
     task: str
     input: str
-    answer: str
+    answers: tuple[str, ...]
+    """One; several where they are rated or compared in one call, in the order of their letters."""
 
 
 def material(prompt: str) -> Material:
     """Return the fenced texts of a judge's prompt."""
-    nonce = prompt[prompt.rfind(_END_OF_ANSWER) + len(_END_OF_ANSWER) :].strip()
-    return Material(*(_fenced(prompt, name, nonce) for name in ("Task", "Input", "Answer")))
+    letter, _, nonce = prompt[prompt.rfind(_END_OF_ANSWER) + len(_END_OF_ANSWER) :].partition("\n")[0].rpartition(" ")
+    several = len(letter) == 1 and "A" <= letter <= "Z"
+    names = [f"Answer {chr(one)}" for one in range(ord("A"), ord(letter) + 1)] if several else ["Answer"]
+    answers = tuple(_fenced(prompt, name, nonce) for name in names)
+    return Material(_fenced(prompt, "Task", nonce), _fenced(prompt, "Input", nonce), answers)
+
+
+def scale(prompt: str) -> tuple[float, float]:
+    """Return lowest and highest score that a judge's prompt asks for."""
+    found = _SCALE.search(prompt[:HEAD])
+    return (float(found[1]), float(found[2])) if found else (0.0, 5.0)
+
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_SCALE = re.compile(r"(-?\d+(?:\.\d+)?)(?:점부터| to) (-?\d+(?:\.\d+)?)(?:점까지| in steps)")
 
 
 def _fenced(prompt: str, name: str, nonce: str) -> str:
@@ -150,4 +182,4 @@ def _fenced(prompt: str, name: str, nonce: str) -> str:
     if start < 0:
         return ""
     start += len(opening)
-    return prompt[start : prompt.find(f"\nEnd of {name.lower()} {nonce}", start)]
+    return prompt[start : prompt.find(f"\nEnd of {name[0].lower()}{name[1:]} {nonce}", start)]

@@ -108,6 +108,8 @@ class ScriptedEngine(Engine):
     def _complete(self, request: CompletionRequest, prompt: str, wanted: Asked, draw: Random) -> Completion:
         if wanted in {Asked.CLASSIFY, Asked.CONTINUE_CLASSIFY, Asked.CHOICE}:
             return self._chosen(request, prompt, wanted, draw)
+        if wanted is Asked.SCORE:
+            return self._scored(request, prompt, draw)
         text, chance = self._written(request, prompt, wanted, draw), draw.random()
         thought = self._thought(draw)
         if chance < self.empty:
@@ -163,8 +165,8 @@ class ScriptedEngine(Engine):
                 pairs = self._instances(asked.task(prompt), draw, wanted, at_most=INSTANCES)
                 plain = wanted in {Asked.INSTANCE_LINES, Asked.LABELLED_LINES}
                 return (answers.lines if plain else answers.examples)(pairs, label_first=wanted in _LABEL_FIRST)
-            case Asked.VERDICT | Asked.VERDICT_TEXT:
-                return self._verdict(prompt, draw, wanted)
+            case Asked.VERDICT | Asked.VERDICT_TEXT | Asked.RATINGS | Asked.PREFERENCE:
+                return self._verdict(request, prompt, draw, wanted)
             case Asked.SCHEMA:
                 return _json(answers.filled(schema, draw))
             case _:
@@ -202,13 +204,67 @@ class ScriptedEngine(Engine):
             blocks.append(f"{head} {text}\n{number}. Input:\n{given or '<noinput>'}\n{number}. Output:\n{output}\n")
         return "".join(blocks)
 
-    def _verdict(self, prompt: str, draw: Random, wanted: Asked) -> str:
+    def _verdict(self, request: CompletionRequest, prompt: str, draw: Random, wanted: Asked) -> str:
         if draw.random() < self.unreadable_verdicts:
             words = answers.no_verdict(draw)
-            return _json({"rationale": words}) if wanted is Asked.VERDICT else words
-        judged = asked.material(prompt)
-        score, rationale = answers.verdict(judged.task, judged.input, judged.answer, draw)
-        return _json({"score": score, "rationale": rationale}) if wanted is Asked.VERDICT else f"{score:g}\n{rationale}"
+            return _json({"rationale": words}) if wanted is not Asked.VERDICT_TEXT else words
+        judged, scores = asked.material(prompt), _scores(request, prompt)
+        said = [answers.verdict(judged.task, judged.input, answer, draw) for answer in judged.answers]
+        named = [{"score": _on(scores, score), "rationale": why} for score, why in said]
+        match wanted:
+            case Asked.RATINGS:
+                letters = (chr(ord("A") + place) for place in range(len(named)))
+                return _json(
+                    {"ratings": [{"answer": letter, **one} for letter, one in zip(letters, named, strict=True)]}
+                )
+            case Asked.PREFERENCE:
+                (first, why), (second, _) = (said * 2)[:2]
+                better = "equal" if first == second else "A" if first > second else "B"
+                return _json({"better": better, "rationale": why})
+            case Asked.VERDICT_TEXT:
+                return f"{named[0]['score']:g}\n{named[0]['rationale']}"
+            case _:
+                return _json(named[0])
+
+    def _scored(self, request: CompletionRequest, prompt: str, draw: Random) -> Completion:
+        """Return a score alone, with log-probabilities of its first token when they are wanted."""
+        judged, scores = asked.material(prompt), _scores(request, prompt)
+        score, _ = answers.verdict(judged.task, judged.input, judged.answers[0], draw)
+        given = _on(scores, score)
+        ended = _ended(f"{given:g}", request.sampling)
+        if not request.top_logprobs:
+            return ended
+        sure = 0.6 + 0.399 * draw.random()
+        near = scores[max(0, scores.index(given) - 2)]
+        likely = {f"{near:g}"[:1]: log(1 - sure), f"{given:g}"[:1]: log(sure)}
+        rest = ({".": 0.0}, {"5": 0.0}) if given != int(given) else ()
+        return ended.model_copy(update={"logprobs": (likely, *rest)})
+
+
+def _scores(request: CompletionRequest, prompt: str) -> list[float]:
+    """Return the scores that a judge may give: the constraint's, else every half point of the scale in the prompt."""
+    if isinstance(request.constraint, Choice):
+        return sorted(map(float, request.constraint.choices))
+    if isinstance(request.constraint, JsonSchema):
+        found = _enum(request.constraint.schema_)
+        if found:
+            return sorted(map(float, found))
+    lowest, highest = asked.scale(prompt)
+    return [lowest + half / 2 for half in range(int(2 * (highest - lowest)) + 1)]
+
+
+def _enum(schema: dict[str, Any]) -> list[float]:
+    """Return the scores that a schema allows, wherever it has them."""
+    own = schema.get("properties", {})
+    inner = own.get("ratings", {}).get("items", {}).get("properties", own)
+    return list(inner.get("score", {}).get("enum", []))
+
+
+def _on(scores: list[float], score: float) -> float:
+    """Return the score nearest to where `score` lies on 0 to 5, on another scale; whole ones as whole numbers."""
+    wanted = scores[0] + score / 5 * (scores[-1] - scores[0])
+    near = min(scores, key=lambda one: abs(one - wanted))
+    return int(near) if near == int(near) else near
 
 
 TRACE = "Let me think about what is wanted here."
@@ -220,7 +276,9 @@ _TRACES = (
     ("[THINK]", "[/THINK]"),
     ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
 )
-_JSON = {Asked.TASKS, Asked.INSTANCES, Asked.LABELLED, Asked.VERDICT, Asked.SCHEMA}
+_JSON = {
+    Asked.TASKS, Asked.INSTANCES, Asked.LABELLED, Asked.VERDICT, Asked.RATINGS, Asked.PREFERENCE, Asked.SCHEMA,
+}  # fmt: skip
 _LABEL_FIRST = {Asked.LABELLED, Asked.LABELLED_LINES, Asked.LABELLED_EXAMPLES}
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

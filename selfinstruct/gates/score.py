@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from selfinstruct.records import DropReason, Judgement
 from selfinstruct.stage import Gate
@@ -18,8 +16,12 @@ class Score(Gate):
     """Keep 4.5 and more (AlpaGasus)."""
 
     kind: Literal["score"] = "score"
-    least: Annotated[float, Field(ge=0)] = 4.5
+    least: float = 4.5
     """Lowest score kept."""
+
+    def thresholds(self) -> dict[str, float]:
+        """Return its one threshold."""
+        return {"least": self.least}
 
     def reason_to_drop(self, record: Row, work: Work) -> DropReason | None:
         """Compare the row's score with the threshold; a row without one cannot pass."""
@@ -27,6 +29,8 @@ class Score(Gate):
             return DropReason(rule="unscored", threshold=self.least)
         if record.score >= self.least:
             return None
-        verdicts = [one for one in work.find_below(Judgement) if one.score == record.score]
+        verdicts = [one for one in work.find_below(Judgement) if one.score == record.score] or work.find_below(
+            Judgement
+        )
         evidence = {"judge": verdicts[0].judge, "rationale": verdicts[0].rationale} if verdicts else {}
         return DropReason(rule="score", figure=record.score, threshold=self.least, evidence=evidence)

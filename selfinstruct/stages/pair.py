@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
-
-from selfinstruct.records import Dropped, DropReason, Instance, Instruction, Judgement, PreferencePair, Response
+from selfinstruct import judged
+from selfinstruct.pairing import Guards, Strategy, pair
+from selfinstruct.records import Dropped, DropReason, Instance, Instruction, PreferencePair, content_id
 from selfinstruct.stage import Stage
 
 if TYPE_CHECKING:
@@ -16,42 +16,33 @@ if TYPE_CHECKING:
     from selfinstruct.stage import Work
 
 
-class Pair(Stage[Instance, PreferencePair]):
-    """One pair per instance at most: no tie, no equal texts, and the chosen answer good enough to learn from."""
+class Pair(Stage[Instance, PreferencePair], Guards):
+    """One pair per instance at most: no tie, no equal texts, no great gap in length, the chosen answer good enough."""
 
     kind: Literal["pair"] = "pair"
-    strategy: Literal["zephyr", "max-min"] = "zephyr"
-    """zephyr: the best against a random other one (Zephyr's binarisation). max-min: the best against the worst."""
-    least_chosen: float = 4.5
-    """The chosen answer scores at least this."""
-    least_margin: Annotated[float, Field(gt=0)] = 0.5
-    """Chosen minus rejected is at least this; above zero, so a tie is never a pair."""
+    strategy: Strategy = "zephyr"
+    """zephyr: the best against a random other one. max-min: against the worst. margin: against the nearest one below."""
     free: ClassVar[bool] = True
+
+    def thresholds(self) -> dict[str, float]:
+        """Return the score that the chosen answer is held against."""
+        return {**super().thresholds(), "least_chosen": self.least_chosen}
 
     async def process(self, record: Instance, work: Work) -> Sequence[PreferencePair | Dropped]:
         """Return one pair, or one drop that says which guard refused it."""
-        texts = {one.id: one.text for one in work.find_below(Response)}
-        judged = sorted(work.find_below(Judgement), key=lambda one: -one.score)
-        if len(judged) < 2:  # noqa: PLR2004 - a pair has two
-            return [Dropped(reason=DropReason(rule="too_few_answers", figure=len(judged), threshold=2))]
-        best, others = judged[0], [one for one in judged[1:] if texts[one.parent] != texts[judged[0].parent]]
-        if best.score < self.least_chosen:
-            return [Dropped(reason=DropReason(rule="chosen_score", figure=best.score, threshold=self.least_chosen))]
-        if not others:
-            return [Dropped(reason=DropReason(rule="equal_text", figure=len(judged)))]
-        lower = [one for one in others if best.score - one.score >= self.least_margin]
-        if not lower:
-            margin = best.score - others[-1].score
-            return [Dropped(reason=DropReason(rule="margin", figure=margin, threshold=self.least_margin))]
         draw = Random(f"{work.run_seed}:{record.id}")  # noqa: S311 - repeatable sampling, not secrecy
-        rejected = lower[-1] if self.strategy == "max-min" else draw.choice(lower)
-        pair = work.make(
+        found = pair(judged.below(work), strategy=self.strategy, guards=self, draw=draw)
+        if isinstance(found, DropReason):
+            return [Dropped(reason=found)]
+        chosen, rejected = found
+        made = work.make(
             PreferencePair,
+            id=content_id(work.id, chosen.id, rejected.id),  # another pair than before a retry is another record
             instruction=work.ancestor(Instruction).text,
             input=record.input,
-            chosen=texts[best.parent],
-            rejected=texts[rejected.parent],
-            chosen_score=best.score,
+            chosen=chosen.text,
+            rejected=rejected.text,
+            chosen_score=chosen.score,
             rejected_score=rejected.score,
         )
-        return [pair]
+        return [made]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from selfinstruct import judged
 from selfinstruct.errors import CallError
-from selfinstruct.records import Classification, Dropped, DropReason, Instance, Instruction, Judgement, Response, Row
+from selfinstruct.records import Classification, Dropped, DropReason, Instance, Instruction, Response, Row
 from selfinstruct.stage import Stage
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ class Select(Stage[Instance, Row]):
     """Best of N: the answer with the highest score; the earliest among equals."""
 
     kind: Literal["select"] = "select"
-    answer: Literal["judged", "first", "own"] = "judged"
-    """judged: the best-scored response. first: the first one. own: the output that the instance was written with."""
+    answer: Literal["best-of-n", "first", "own"] = "best-of-n"
+    """best-of-n: the best-scored response (rejection sampling). first: the first one. own: the output that the instance was
+    written with."""
     free: ClassVar[bool] = True
 
     async def process(self, record: Instance, work: Work) -> Sequence[Row | Dropped]:
@@ -46,10 +48,8 @@ class Select(Stage[Instance, Row]):
         """Return the answer, its score and its trace; None for an answer that is not there."""
         if self.answer == "own":
             return record.output, None, ""
-        responses = {one.id: one for one in work.find_below(Response)}
         if self.answer == "first":
-            chosen, score = next(iter(responses.values()), None), None
-        else:
-            best = max(work.find_below(Judgement), key=lambda one: one.score, default=None)
-            chosen, score = (responses[best.response], best.score) if best is not None else (None, None)
-        return (None, None, "") if chosen is None else (chosen.text, score, chosen.reasoning)
+            first = next(iter(work.find_below(Response)), None)
+            return (None, None, "") if first is None else (first.text, None, first.reasoning)
+        best = next(iter(judged.best_first(judged.below(work))), None)
+        return (None, None, "") if best is None else (best.text, best.score, best.reasoning)

@@ -1,4 +1,4 @@
-"""Reads what a model wrote: JSON, numbered lists, blocks, scores. Pure functions; text is data, never evaluated.
+"""Reads what a model wrote: JSON, numbered lists, blocks. Pure functions; text is data, never evaluated.
 
 Whatever cannot be read with certainty raises or is None; nothing here guesses.
 """
@@ -177,44 +177,3 @@ def read_labelled(text: str) -> list[tuple[str, str]]:
         label, _, given = part.strip().partition("\n")
         pairs.append((given.strip().removeprefix("Input:").strip(), label.strip()))
     return pairs
-
-
-_TOKEN = re.compile(r"\w*[+-]?\d[\w.,]*")
-_NUMBER = re.compile(r"\d{1,3}(?:[.,]\d{1,2})?[.,]?")
-_OUT_OF = re.compile(r"(\d{1,3}(?:[.,]\d{1,2})?) ?(?:/|out of|von|점 만점에) ?(\d{1,3})(?:\.0)?(?!\d)", re.IGNORECASE)
-
-
-def read_score(text: str, *, lowest: float, highest: float) -> float:
-    """Return the one score that the first line of a judge's reply states.
-
-    Reads "4.5", "Score: 4.5", "**4.5**", "4.5/5", "4,5", "4.5 - great", "점수: 4.5". The first line alone counts: the
-    explanation may hold any number.
-
-    Raises:
-        UnreadableError: no number, several numbers, out of range, or out of another scale.
-    """
-    line = next((line for line in text[:LONGEST].splitlines() if line.strip()), "")[:500]
-    line = line.replace("*", "").replace("_", " ").replace("`", "")
-    found = _OUT_OF.search(line)
-    if found:
-        if float(found[2]) != highest:
-            msg = f"score out of {found[2]}, wanted out of {highest:g}"
-            raise UnreadableError(msg)
-        line = line[: found.start()] + found[1] + line[found.end() :]
-    tokens = _TOKEN.findall(line)
-    if len(tokens) != 1 or not _NUMBER.fullmatch(tokens[0]):
-        msg = f"not one plain number in the first line of the verdict: {len(tokens)} found"
-        raise UnreadableError(msg)
-    return in_range(float(tokens[0].rstrip(".,").replace(",", ".")), lowest=lowest, highest=highest)
-
-
-def in_range(score: object, *, lowest: float, highest: float) -> float:
-    """Return `score` as a float.
-
-    Raises:
-        UnreadableError: not a number, or outside the scale.
-    """
-    if isinstance(score, bool) or not isinstance(score, int | float) or not lowest <= score <= highest:
-        msg = f"score {str(score)[:40]!r} is not a number from {lowest:g} to {highest:g}"
-        raise UnreadableError(msg)
-    return float(score)

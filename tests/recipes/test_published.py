@@ -86,7 +86,7 @@ ALPACA = {
     "bootstrap.gates.rouge.tokenizer": "rouge",
 }
 ALPAGASUS = {
-    "judge.dimension": "accuracy",
+    "judge.rubric": "accuracy",
     "judge.sampling.temperature": 0.0,
     "judge.sampling.top_p": 1.0,
     "judge.sampling.max_tokens": 256,
@@ -99,7 +99,7 @@ CHAT = {
     "bootstrap.gates.rouge.threshold": 0.7,
     "instances.at_most": 5,
     "respond.n": 4,
-    "judge.dimension": "accuracy",
+    "judge.rubric": "accuracy",
     "judge.sampling.temperature": 0,
     "select.gates.score.least": 4.5,
     "pair.strategy": "zephyr",

@@ -20,64 +20,7 @@ from selfinstruct.text.reply import (
     read_marked,
     read_numbered,
     read_pairs,
-    read_score,
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "score"),
-    [
-        ("4.5", 4.5),
-        ("5", 5.0),
-        ("0", 0.0),
-        ("score: 4.5", 4.5),
-        ("Score: 4.5", 4.5),
-        ("Score:4.5", 4.5),
-        ("4.5/5", 4.5),
-        ("4.5 out of 5", 4.5),
-        ("**4.5**", 4.5),
-        ("4.5 - great", 4.5),
-        ("점수: 4.5", 4.5),
-        ("4,5", 4.5),
-        ("\n\n3.5\nThe answer names 2 of 3 causes.", 3.5),
-        ("Rating: 4/5.", 4.0),
-    ],
-)
-def test_scores_that_are_clear(text: str, score: float) -> None:
-    """Nine plausible ways to write a score, and some more; the unofficial parser reads three of nine."""
-    assert read_score(text, lowest=0, highest=5) == score
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "great",
-        "4 or 5",
-        "4-5",
-        "6",
-        "-1",
-        "45",
-        "8/10",
-        "4.5.1",
-        "Question 2: 4",
-        "NaN",
-        "1e3",
-        "the 2nd is fine",
-        "½",
-    ],
-)
-def test_scores_that_are_not(text: str) -> None:
-    """Anything doubtful is unread: never 0, 1, 3 or -1."""
-    with pytest.raises(UnreadableError):
-        read_score(text, lowest=0, highest=5)
-
-
-@given(st.text())
-def test_a_score_is_in_range_or_unread(text: str) -> None:
-    """Whatever is written, a score outside the scale never comes back, nor any other error."""
-    with contextlib.suppress(UnreadableError):
-        assert 0 <= read_score(text, lowest=0, highest=5) <= 5
 
 
 @given(st.text())

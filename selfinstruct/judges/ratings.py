@@ -1,0 +1,94 @@
+"""Scores all answers to an instance in one call, as UltraFeedback does. Each score is keyed by its answer, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import TYPE_CHECKING, Literal
+
+from selfinstruct import prompts, rubrics
+from selfinstruct.engines.base import JsonSchema, Sampling
+from selfinstruct.errors import CallError, UnreadableError
+from selfinstruct.judges import _verdict as verdict
+from selfinstruct.judges._judge import Judge, schema, whole
+from selfinstruct.records import Instance, Instruction, Judgement, Response, content_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from selfinstruct.rubrics import Rubric
+    from selfinstruct.stage import Work
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Names of answers in a prompt; so many fit into one call."""
+
+
+class Ratings(Judge[Instance, Judgement]):
+    """One aspect, all answers, their order shuffled once per instance (UltraFeedback). Several of these: several aspects."""
+
+    kind: Literal["ratings"] = "ratings"
+    prompt: str = "ratings"
+    rubric: str = "instruction-following"
+    """Name of a shipped rubric, or the path of a file like them. There is one vote: own_family only warns, or refuses."""
+    sampling: Sampling = Sampling(max_tokens=1024, temperature=0, top_p=0.6)
+    """How to draw (UltraFeedback: temperature 0, top_p 0.6)."""
+    tries: int = 2
+    """A list with an answer missing or twice is asked for once more; then no answer of the instance has a score."""
+
+    async def process(self, record: Instance, work: Work) -> Sequence[Judgement]:
+        """Ask for the scores of all answers at once.
+
+        Raises:
+            CallError: there is no answer, or there are too many for one call.
+        """
+        responses = work.find_below(Response)
+        if not 0 < len(responses) <= len(LETTERS):
+            msg = f"{len(responses)} answers to rate in one call; from 1 to {len(LETTERS)} can be"
+            raise CallError(msg)
+        rubric = rubrics.load(self.rubric, language=work.language)
+        draw = Random(f"{work.run_seed}:{record.id}")  # noqa: S311 - repeatable sampling, not secrecy
+        shuffled = dict(zip(LETTERS, draw.sample(responses, len(responses)), strict=False))
+        text = prompts.render(
+            self.prompt,
+            language=work.language,
+            **verdict.shown(rubric),
+            count=len(shuffled),
+            instruction=work.ancestor(Instruction).text,
+            input=record.input,
+            answers=[{"letter": letter, "text": one.text} for letter, one in shuffled.items()],
+            nonce=content_id(work.run_seed, "fence", record.id),
+        )
+        reply = await self.ask(work, text, self.sampling, _schema(rubric, tuple(shuffled)))
+        scores = _read(whole(reply.completions[0]), rubric, shuffled)
+        letters = {one.id: letter for letter, one in shuffled.items()}
+        return [self._judgement(work, one, *scores[letters[one.id]], judge=reply.model) for one in responses]
+
+    def _judgement(self, work: Work, one: Response, score: float, rationale: str, *, judge: str) -> Judgement:
+        flags = ("own_family",) if self.own(judge, one.provenance.model) else ()
+        return work.make(Judgement, of=one.id, score=score, rationale=rationale, judge=judge, flags=flags)
+
+
+def _schema(rubric: Rubric, letters: tuple[str, ...]) -> JsonSchema:
+    entry = verdict.object_schema(
+        "Rating",
+        {"answer": {"enum": list(letters)}, "score": verdict.score_schema(rubric), "rationale": verdict.RATIONALE},
+    )
+    ratings = {"type": "array", "items": entry, "minItems": len(letters), "maxItems": len(letters)}
+    return schema("Ratings", {"ratings": ratings})
+
+
+def _read(text: str, rubric: Rubric, letters: Mapping[str, object]) -> dict[str, tuple[float, str]]:
+    """Return letter -> (score, rationale): every letter exactly once, whatever their order.
+
+    Raises:
+        UnreadableError: one is missing, twice, unknown or without a score. No score is ever given to a neighbour.
+    """
+    entries = verdict.read_object(text).get("ratings")
+    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+        msg = "no list of ratings in the verdict"
+        raise UnreadableError(msg)
+    named = [str(one.get("answer")) for one in entries]
+    if sorted(named) != sorted(letters):
+        msg = f"{len(letters)} answers ({', '.join(letters)}) and ratings of {', '.join(named)[:80] or 'none'}"
+        raise UnreadableError(msg)
+    return {name: verdict.read_entry(one, rubric) for name, one in zip(named, entries, strict=True)}
