@@ -147,11 +147,11 @@ def _completion(choice: dict[str, Any], request: CompletionRequest) -> Completio
 
 
 _TOLD = ("reasoning", "reasoning_content")
-"""Where a server with a reasoning parser puts the trace. By its documentation vLLM 0.10 has the second name, 0.11.2 both and
-0.26 the first alone; other servers still have the second.
+"""Where a server with a reasoning parser puts the trace. vLLM 0.32 has the first name alone (read), by their documentation
+0.10 the second and 0.11.2 both; other servers still have the second.
 
-While such a parser is at work, vLLM's constraints hold for what follows the trace (`enable_in_reasoning` is off by default),
-and without one from the first token: either way constrained JSON needs nothing more here.
+While such a parser is at work, vLLM's constraints hold for what follows the trace (`enable_in_reasoning` is off by default,
+read in 0.32), and without one from the first token: either way constrained JSON needs nothing more here.
 """
 
 
