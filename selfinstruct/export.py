@@ -18,6 +18,7 @@ from selfinstruct.text.show import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from selfinstruct.records import Row
     from selfinstruct.runs import StoredRun
 
 PARQUET_GROUP = 2000
@@ -39,6 +40,8 @@ class Manifest(Frozen):
     """Digest of everything that decides what the run makes."""
     scripted: bool
     """True: made by the scripted engine, for trying out; never to be published."""
+    reasoning: bool = False
+    """True: traces of reasoning models stand before their answers."""
 
 
 def formats() -> list[str]:
@@ -46,21 +49,26 @@ def formats() -> list[str]:
     return [name.replace("_", "-") for name in kinds.known(EXPORTERS)]
 
 
-def export(run: StoredRun, kind: str, path: Path) -> Manifest:
+def export(run: StoredRun, kind: str, path: Path, *, reasoning: bool = False) -> Manifest:
     """Write the rows of `run` to `path`: one file when it has a suffix, else a folder with data, manifest, `train/`.
 
+    With `reasoning` the traces of reasoning models stand before their answers; never without.
+
     Raises:
-        BadInputError: unknown format, nothing to export, or something else already stands at `path`.
+        BadInputError: unknown format, or one without a place for traces that are asked for; nothing to export; something else
+            already stands at `path`.
         NoRoomError: the disk refused; nothing is left.
     """
-    exporter = kinds.resolve(kind.replace("-", "_"), Exporter, folders=EXPORTERS)(kind=kind.replace("-", "_"))
+    exporter = _exporter(kind, reasoning=reasoning)
     rows = _checked(run, exporter, kind)
+    if reasoning:
+        rows = _with_traces(rows, run)
     single = bool(path.suffix)
     _refuse_foreign(path, single=single)
     if single:
         with publish(path) as temporary:
             count = _write(exporter, rows, temporary)
-            manifest = _manifest(run, kind, count, {path.name: sha256(temporary)})
+            manifest = _manifest(run, kind, count, {path.name: sha256(temporary)}, reasoning=reasoning)
             with publish(manifest_path(path)) as beside:  # its name first: see _half_done
                 _write_manifest(manifest, beside)
         return manifest
@@ -68,13 +76,40 @@ def export(run: StoredRun, kind: str, path: Path) -> Manifest:
         folder.mkdir()
         data = folder / f"train{exporter.suffix}"
         count = _write(exporter, rows, data)
-        manifest = _manifest(run, kind, count, {data.name: sha256(data)})
+        manifest = _manifest(run, kind, count, {data.name: sha256(data)}, reasoning=reasoning)
         _write_manifest(manifest, folder / "manifest.json")
         fragments = exporter.fragments(data.name)
         for name, text in fragments.items():
             (folder / "train").mkdir(exist_ok=True)
             (folder / "train" / name).write_text(text, encoding="utf-8")
     return manifest
+
+
+def _exporter(kind: str, *, reasoning: bool) -> Exporter:
+    found, name = _found(kind), kind.replace("-", "_")
+    if not reasoning:
+        return found(kind=name)
+    if "reasoning" not in found.model_fields:
+        able = [one for one in formats() if "reasoning" in _found(one).model_fields]
+        msg = f"{kind} has no place for what a model thought before it answered"
+        raise BadInputError(msg, remedy=f"leave out --reasoning, or take --format {' or '.join(able)}")
+    return found.model_validate({"kind": name, "reasoning": True})
+
+
+def _found(kind: str) -> type[Exporter]:
+    found: type[Exporter] = kinds.resolve(kind.replace("-", "_"), Exporter, folders=EXPORTERS)
+    return found
+
+
+def _with_traces(rows: Iterator[Row], run: StoredRun) -> Iterator[Row]:
+    """Pass the rows on; raise at their end when none of them has a trace."""
+    some = False
+    for row in rows:
+        some = some or bool(row.reasoning)
+        yield row
+    if not some:
+        msg = f"no answer in {run.folder} has a trace: its models do not reason, or it is older than this field"
+        raise NothingToExportError(msg, remedy="leave out --reasoning")
 
 
 def manifest_path(path: Path) -> Path:
@@ -143,8 +178,10 @@ def _write_parquet(exporter: Exporter, rows: Iterator[dict[str, Any]], path: Pat
     return count
 
 
-def _manifest(run: StoredRun, kind: str, rows: int, files: dict[str, str]) -> Manifest:
-    return Manifest(format=kind, rows=rows, files=files, recipe=run.digest, scripted=run.recipe.scripted)
+def _manifest(run: StoredRun, kind: str, rows: int, files: dict[str, str], *, reasoning: bool) -> Manifest:
+    return Manifest(
+        format=kind, rows=rows, files=files, recipe=run.digest, scripted=run.recipe.scripted, reasoning=reasoning
+    )
 
 
 def _write_manifest(manifest: Manifest, path: Path) -> None:

@@ -133,6 +133,11 @@ class Work:
         return reply
 
     @property
+    def provenance(self) -> Provenance:
+        """Where the latest answer came from. Who asks for several at once takes it before the next one comes."""
+        return self._provenance or self._inherited()
+
+    @property
     def answer(self) -> str:
         """What the latest call was answered."""
         return self._answer
@@ -164,7 +169,7 @@ class Work:
             {
                 "id": content_id(self.id, self._made),
                 "parent": self.record.id,
-                "provenance": self._provenance or self._inherited(),
+                "provenance": self.provenance,
                 **values,
             }
         )
@@ -307,6 +312,10 @@ class Stage(Frozen, Generic[In, Out]):
         """Names of the engines it asks."""
         return () if self.free else (self.engine,)
 
+    def named(self) -> tuple[str, ...]:
+        """Names of the engines that must stand in the recipe: the writer takes the place of any other that does not."""
+        return ()
+
     def wants(self) -> AbstractSet[Ability]:
         """Return what it wants of a server beside an answer: asked about before the run."""
         return frozenset()
@@ -352,6 +361,11 @@ class Exporter(Frozen):
         """Return configuration for trainers, file name -> text, ready beside the data file `file_name`."""
         del file_name
         return {}
+
+
+def answer_text(row: Row, *, reasoning: bool) -> str:
+    """Return a row's answer; where `reasoning` is asked for, its trace before it, as DeepSeek-R1 and Qwen3 write it."""
+    return f"<think>\n{row.reasoning}\n</think>\n\n{row.output}" if reasoning and row.reasoning else row.output
 
 
 def task_text(row: Row | PreferencePair) -> str:

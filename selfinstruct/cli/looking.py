@@ -169,12 +169,16 @@ def export(
     folder: Folder,
     form: Annotated[str, typer.Option("--format", help="See `selfinstruct export --help`.", metavar="FORMAT")],
     out: Annotated[Path, typer.Option("-o", help="File (with a suffix) or folder (with train/ fragments).")],
+    *,
+    reasoning: Annotated[
+        bool, typer.Option("--reasoning", help="Traces of reasoning models before their answers: <think>...</think>.")
+    ] = False,
 ) -> None:
     """Write the rows for a trainer: alpaca, messages, prompt-completion, dpo, dpo-text, parquet."""
     from selfinstruct.export import export as write
     from selfinstruct.runs import open_stored
 
     with open_stored(folder) as stored:
-        manifest = write(stored, form, out)
+        manifest = write(stored, form, out, reasoning=reasoning)
     typer.echo(out)
     say(f"{manifest.rows} rows; sha256 {next(iter(manifest.files.values()))}")

@@ -69,14 +69,18 @@ class ScriptedEngine(Engine):
     """Responses that the judge marks down: vague, off the subject, stopped early, the wrong label."""
     unreadable_verdicts: Share = 0.02
     """Verdicts without a score."""
+    thinking: Share = 0.0
+    """Answers that begin with a trace, as a reasoning model's do; never a choice."""
+    model: str = "scripted"
+    """Name that it answers under, where several models are played."""
 
     scripted: ClassVar[bool] = True
     operational: ClassVar[frozenset[str]] = frozenset({"latency", "latency_spread"})
 
     @property
     def model_name(self) -> str:
-        """It has no other."""
-        return "scripted"
+        """The name it plays under."""
+        return self.model
 
     async def complete(self, request: CompletionRequest) -> Reply:
         """Answer `request` as the script has it."""
@@ -89,7 +93,7 @@ class ScriptedEngine(Engine):
             self._complete(request, prompt, wanted, Random(key + place))  # noqa: S311 - repeatable
             for place in range(request.n)
         )
-        usage = Usage(prompt_tokens=_tokens(asking), completion_tokens=sum(_tokens(one.text) for one in completions))
+        usage = Usage(prompt_tokens=_tokens(asking), completion_tokens=sum(map(_written, completions)))
         return Reply(completions=completions, model=self.model_name, usage=usage, scripted=True)
 
     def _key(self, request: CompletionRequest) -> int:
@@ -107,13 +111,21 @@ class ScriptedEngine(Engine):
         if wanted is Asked.SCORE:
             return self._scored(request, prompt, draw)
         text, chance = self._written(request, prompt, wanted, draw), draw.random()
+        thought = self._thought(draw)
         if chance < self.empty:
             text = ""
         elif chance < self.empty + self.cut:
-            return _ended(text, request.sampling, whole=False)
+            return _ended(thought + text, request.sampling, whole=False)
         elif wanted in _JSON and draw.random() < self.broken_json:
             text = text[: len(text) // 2]
-        return _ended(text, request.sampling)
+        return _ended(thought + text, request.sampling)
+
+    def _thought(self, draw: Random) -> str:
+        """Return a trace in one of the ways in which models write them; an empty one draws nothing."""
+        if not self.thinking or draw.random() >= self.thinking:
+            return ""
+        begin, end = grammar.pick(_TRACES, draw)
+        return f"{begin}{TRACE} {grammar.instruction(draw)}{end}"
 
     def _chosen(self, request: CompletionRequest, prompt: str, wanted: Asked, draw: Random) -> Completion:
         """Return one of few words, with log-probabilities when they are wanted."""
@@ -255,6 +267,15 @@ def _on(scores: list[float], score: float) -> float:
     return int(near) if near == int(near) else near
 
 
+TRACE = "Let me think about what is wanted here."
+"""How every trace of the script begins: what must stand in no export."""
+_TRACES = (
+    ("<think>\n", "\n</think>\n\n"),
+    ("", "\n</think>\n\n"),
+    ("<thinking>", "</thinking>"),
+    ("[THINK]", "[/THINK]"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+)
 _JSON = {
     Asked.TASKS, Asked.INSTANCES, Asked.LABELLED, Asked.VERDICT, Asked.RATINGS, Asked.PREFERENCE, Asked.SCHEMA,
 }  # fmt: skip
@@ -270,6 +291,11 @@ def _tokens(text: str) -> int:
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
+def _written(completion: Completion) -> int:
+    """Return the tokens of an answer, those of its trace included: servers bill both."""
+    return _tokens(completion.text) + _tokens(completion.reasoning)
+
+
 def _ended(text: str, sampling: Sampling, *, whole: bool = True) -> Completion:
     """Return `text` up to the first stop and the token limit; half of it when it is not `whole`."""
     for stop in sampling.stop:
@@ -277,7 +303,7 @@ def _ended(text: str, sampling: Sampling, *, whole: bool = True) -> Completion:
     longest = sampling.max_tokens * CHARACTERS_PER_TOKEN
     kept = text[: min(longest, len(text) if whole else len(text) // 2)]
     ended = whole and len(kept) == len(text)
-    return Completion(text=kept, finish_reason=FinishReason.STOP if ended else FinishReason.LENGTH)
+    return Completion.told(kept, FinishReason.STOP if ended else FinishReason.LENGTH)
 
 
 def _at_most(schema: dict[str, Any], name: str) -> int | None:

@@ -32,7 +32,7 @@ from selfinstruct.engines.base import (
     Sampling,
     user,
 )
-from selfinstruct.engines.scripted import ScriptedEngine
+from selfinstruct.engines.scripted import TRACE, ScriptedEngine
 from selfinstruct.errors import UnreadableError
 from selfinstruct.gates.heuristics import Heuristics
 from selfinstruct.judges import _verdict as verdict
@@ -123,7 +123,7 @@ async def rate(engine: ScriptedEngine, fault: Any, requests: Sequence[Completion
 DIGEST = """
 import asyncio, hashlib
 from selfinstruct.engines.base import CompletionRequest, Sampling, user
-from selfinstruct.engines.scripted import ScriptedEngine
+from selfinstruct.engines.scripted import TRACE, ScriptedEngine
 texts = ["1. Wait here for me.\\n9.", "Say it.", "Task: Label it as good or bad.\\nIs it classification?", "4. Instruction:"]
 requests = [CompletionRequest(id="", prompt=text, sampling=Sampling(max_tokens=999), seed=n, n=3) for n in range(20) for text in texts]
 replies = [asyncio.run(ScriptedEngine().complete(one)) for one in requests]
@@ -575,3 +575,21 @@ def test_texts_under_judgement_cannot_pose_as_others() -> None:
     assert isinstance(prompt, Message)
     assert asked.material(prompt.content) == asked.Material(OPEN, "Given.", (forged,))
     assert asked.what(ask(user(forged)), forged) is not Asked.VERDICT
+
+
+async def test_traces_of_a_reasoning_model() -> None:
+    """At their share, in several ways to write them, split off like a real one's; billed; never before a choice."""
+    engine, plain = only(thinking=1.0, model="thinker"), only()
+    requests = [ask(user(f"{OPEN} {number}"), seed=number) for number in range(60)]
+    for request in requests:
+        reply, without = await engine.complete(request), await plain.complete(request)
+        (thought,), (answer,) = reply.completions, without.completions
+        assert thought.reasoning.startswith(TRACE)
+        assert (thought.text, answer.reasoning) == (answer.text, "")
+        assert reply.usage.completion_tokens > without.usage.completion_tokens
+        assert reply.model == "thinker"
+    assert 0 < await rate(only(thinking=0.5), lambda c: c.reasoning, requests) < 1
+    cut = [await one(only(thinking=1.0, cut=1.0), request) for request in requests]
+    assert any(TRACE in c.reasoning and not c.text for c in cut)
+    choice = await one(engine, ask(user("Is a task classification?"), Choice(choices=("yes", "no"))))
+    assert (choice.text in {"yes", "no"}, choice.reasoning) == (True, "")
