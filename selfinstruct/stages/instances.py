@@ -44,8 +44,8 @@ class Instances(Stage[Classification, Instance]):
     at_most: Annotated[int, Field(ge=1, le=20)] = 5
     """Instances kept per instruction."""
     top_up: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of one label above which a classification task is asked about once more, for the labels that are short; null:
-    never, as published. A call more where it is skewed, none elsewhere. Takes `format` json, lines or auto."""
+    """Share of one label above which a classification task is asked about once more, for the labels that are short; so it is
+    when a label is missing that the task surely names. null: never, as published. Not with `format` examples."""
     top_up_prompt: str = "label_top_up"
     """Prompt file for that."""
 
@@ -86,7 +86,8 @@ class Instances(Stage[Classification, Instance]):
         if not made:
             msg = "no instance in the answer"
             raise UnreadableError(msg)
-        return await self._topped_up(made, work) if label_first else made
+        short = self._shortage(made, work) if label_first else None
+        return made if short is None else await self._topped_up(made, short, work)
 
     async def _ask(
         self,
@@ -114,17 +115,19 @@ class Instances(Stage[Classification, Instance]):
         )
         return reply.completions[0]
 
-    async def _topped_up(self, made: list[Instance], work: Work) -> list[Instance | Dropped]:
-        """Return the instances of a first answer, and of a second one for the labels that are short; the most even of them.
+    def _shortage(self, made: list[Instance], work: Work) -> labels.Shortage | None:
+        if self.top_up is None:
+            return None
+        task, outputs = work.ancestor(Instruction).text, [one.output for one in made]
+        return labels.shortage(outputs, task=task, most=self.top_up, room=self.at_most)
+
+    async def _topped_up(
+        self, made: list[Instance], short: labels.Shortage, work: Work
+    ) -> Sequence[Instance | Dropped]:
+        """Ask for the labels that are short, and return the instances of both answers: those kept are as even as can be.
 
         Whatever becomes of the second answer, the first one stands: an unreadable one is a drop of its own.
         """
-        short = None
-        if self.top_up is not None:
-            task, outputs = work.ancestor(Instruction).text, [one.output for one in made]
-            short = labels.shortage(outputs, task=task, most=self.top_up, room=self.at_most)
-        if short is None:
-            return [*made]
         answer = None
         try:
             answer = await self._ask(
@@ -144,7 +147,7 @@ class Instances(Stage[Classification, Instance]):
             evidence = {"why": str(problem), "enough": short.enough, "wanted": short.wanted}
             lost = DropReason(rule="no_top_up", figure=round(short.share, 3), threshold=self.top_up, evidence=evidence)
             return [*made, Dropped(reason=lost, text=answer.text if answer else "")]
-        more = [work.make(Instance, input=given, output=output) for given, output in pairs[: self.at_most]]
+        more = [work.make(Instance, input=given, output=output) for given, output in pairs]
         evened = _evened(made, more, room=self.at_most)
         return [*evened, Dropped(reason=cut, text=answer.text)] if cut else evened
 
