@@ -10,9 +10,10 @@ import pytest
 
 from selfinstruct import pipeline, recipe
 from selfinstruct.engines.base import CompletionRequest, FinishReason, Reply
-from selfinstruct.errors import BadInputError, RefusedError, UnreachableError
+from selfinstruct.errors import BadInputError, Exit, RefusedError, UnreachableError
 from selfinstruct.gates.instance_rules import InstanceRules
 from selfinstruct.records import Dropped, Instance
+from selfinstruct.runner import Limits
 from selfinstruct.runs import open_stored
 from selfinstruct.stages.instances import Instances
 from tests.support.canned import Canned, classification, completion, instruction, work
@@ -176,25 +177,25 @@ def test_off_it_changes_no_fingerprint_by_its_prompt() -> None:
     assert "prompt label_top_up" not in Instances().inputs(language="en")
 
 
-def test_in_a_run_every_row_has_a_fate_at_any_concurrency(tmp_path: Path) -> None:
-    """Many skews and many answers that cannot be read: the ledger balances, and one call at a time gives the same rows."""
-    reports = []
-    for concurrency in (1, 64):
-        loaded = recipe.load(
-            "demo",
-            environment={},
-            sets=[f"concurrency={concurrency}", "engines.writer.skewed_labels=0.7", "engines.writer.broken_json=0.4"],
-        )
-        reports.append(pipeline.run_sync(loaded, tmp_path / str(concurrency), target=100))
-    one, many = (report.accounts for report in reports)
-    assert one.ledger == many.ledger
-    assert one.drops == many.drops
-    assert {"label_surplus", "no_top_up"} <= one.drops.keys()
-    assert reports[0].exports["messages"][1].files == reports[1].exports["messages"][1].files
-    with open_stored(tmp_path / "64") as run:
-        asked = Counter(row.parent for row, _ in run.store.scan("instances", upto=run.closing))
-        assert max(asked.values()) > 5
-        kept = Counter(
-            row.parent for row, body in run.store.scan("instances", upto=run.closing) if body["drop"] is None
-        )
-        assert max(kept.values()) <= 5
+SKEWED = ("engines.writer.skewed_labels=0.7", "engines.writer.broken_json=0.4")
+
+
+def test_in_a_run_every_row_has_a_fate_however_it_went(tmp_path: Path) -> None:
+    """Many skews and answers that cannot be read: any concurrency, and a run that was stopped twice, give the same rows."""
+    loaded = recipe.load("demo", environment={}, sets=SKEWED)
+    alone = recipe.load("demo", environment={}, sets=[*SKEWED, "concurrency=1"])
+    whole = pipeline.run_sync(loaded, tmp_path / "whole", target=100)
+    slow = pipeline.run_sync(alone, tmp_path / "slow", target=100)
+    for tokens in (60_000, 200_000):
+        stopped = pipeline.run_sync(loaded, tmp_path / "stopped", target=100, limits=Limits(tokens=tokens))
+        assert stopped.exit_status is Exit.BUDGET
+    resumed = pipeline.run_sync(loaded, tmp_path / "stopped", target=100)
+    for report in (slow, resumed):
+        assert report.accounts.ledger == whole.accounts.ledger
+        assert report.accounts.drops == whole.accounts.drops
+        assert report.exports["messages"][1].files == whole.exports["messages"][1].files
+    assert {"label_surplus", "no_top_up"} <= whole.accounts.drops.keys()
+    with open_stored(tmp_path / "whole") as run:
+        found = list(run.store.scan("instances", upto=run.closing))
+        assert max(Counter(row.parent for row, _ in found).values()) > 5
+        assert max(Counter(row.parent for row, body in found if body["drop"] is None).values()) <= 5
