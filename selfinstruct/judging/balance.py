@@ -11,7 +11,7 @@ from collections import Counter
 from itertools import groupby
 from math import log
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfinstruct.records import Classification, Fate, Frozen, Instance, Record, Row
 from selfinstruct.text.labels import plain
@@ -193,26 +193,28 @@ def _tasks(run: StoredRun) -> Iterator[tuple[dict[str, Instance], dict[str, Row]
     instances: dict[str, Instance] = {}
     rows: dict[str, Row] = {}
     below: str | None = None
-    for path, record in heapq.merge(*(_scan(run, kind) for kind in (Classification, Instance, Row)), key=itemgetter(0)):
-        if isinstance(record, Classification):
+    for path, kind, record in heapq.merge(
+        *(_scan(run, kind) for kind in (Classification, Instance, Row)), key=itemgetter(0)
+    ):
+        if kind is Classification:
             if instances:
                 yield instances, rows
             instances, rows = {}, {}
-            below = f"{path}." if record.is_classification else None
+            below = f"{path}." if record["is_classification"] else None
         elif below is not None and path.startswith(below):
-            if isinstance(record, Instance):
-                instances[path] = record
-            elif isinstance(record, Row):
-                rows[path.rpartition(".")[0]] = record
+            if kind is Instance:
+                instances[path] = Instance.model_validate(record)
+            else:
+                rows[path.rpartition(".")[0]] = Row.model_validate(record)
     if instances:
         yield instances, rows
 
 
-def _scan(run: StoredRun, kind: type[Record]) -> Iterator[tuple[str, Record]]:
-    """Yield the accepted records of the stage that writes `kind`, with their paths, in admission order."""
+def _scan(run: StoredRun, kind: type[Record]) -> Iterator[tuple[str, type[Record], Any]]:
+    """Yield path, kind and stored form of the accepted records of the stage that writes `kind`, in admission order."""
     label = run.writer_of(kind)
     found = run.store.scan(label, fate=Fate.ACCEPTED, upto=run.closing) if label else ()
-    return ((row.path, kind.model_validate(body["record"])) for row, body in found)
+    return ((row.path, kind, body["record"]) for row, body in found)
 
 
 def _label_of(output: str, labels: Mapping[str, str], path: str) -> str:
