@@ -65,6 +65,9 @@ class ScriptedEngine(Engine):
     """Answers without text; never a choice."""
     bad_instances: Share = 0.05
     """Instances that break a rule: input = output, no output, an end in a colon, one input with two outputs."""
+    skewed_labels: Share = 0.1
+    """Inputs thought up for the first label of a classification task, whatever the label was to be; label first, labels that
+    are the first one again, in a top-up too."""
     weak_answers: Share = 0.35
     """Responses that the judge marks down: vague, off the subject, stopped early, the wrong label."""
     unreadable_verdicts: Share = 0.02
@@ -155,15 +158,21 @@ class ScriptedEngine(Engine):
                 return "\n".join(f"{number}. {text}" for number, text in items)[len(f"{first}.") :]
             case Asked.BLOCKS:
                 return self._blocks(prompt, draw)
-            case Asked.INSTANCES | Asked.LABELLED:
+            case Asked.INSTANCES | Asked.LABELLED | Asked.TOP_UP:
                 most = _at_most(schema, "instances") or INSTANCES
-                pairs = self._instances(asked.task(prompt), draw, wanted, at_most=most)
-                order = (1, 0) if wanted is Asked.LABELLED else (0, 1)
+                pairs = self._instances(asked.task(prompt), draw, wanted, at_most=most, prompt=prompt)
+                order = (1, 0) if wanted in _LABEL_FIRST else (0, 1)
                 rows = [{("input", "output")[i]: pair[i] for i in order} for pair in pairs]
                 return _json({"instances": rows})
-            case Asked.EXAMPLES | Asked.LABELLED_EXAMPLES | Asked.INSTANCE_LINES | Asked.LABELLED_LINES:
-                pairs = self._instances(asked.task(prompt), draw, wanted, at_most=INSTANCES)
-                plain = wanted in {Asked.INSTANCE_LINES, Asked.LABELLED_LINES}
+            case (
+                Asked.EXAMPLES
+                | Asked.LABELLED_EXAMPLES
+                | Asked.INSTANCE_LINES
+                | Asked.LABELLED_LINES
+                | Asked.TOP_UP_LINES
+            ):
+                pairs = self._instances(asked.task(prompt), draw, wanted, at_most=INSTANCES, prompt=prompt)
+                plain = wanted in {Asked.INSTANCE_LINES, Asked.LABELLED_LINES, Asked.TOP_UP_LINES}
                 return (answers.lines if plain else answers.examples)(pairs, label_first=wanted in _LABEL_FIRST)
             case Asked.VERDICT | Asked.VERDICT_TEXT | Asked.RATINGS | Asked.PREFERENCE:
                 return self._verdict(request, prompt, draw, wanted)
@@ -190,9 +199,18 @@ class ScriptedEngine(Engine):
                 texts.append(grammar.reworded(grammar.pick(shown, draw), draw))
         return texts
 
-    def _instances(self, task: str, draw: Random, wanted: Asked, *, at_most: int) -> list[answers.Pair]:
-        write = answers.labelled if wanted in _LABEL_FIRST else answers.instances
-        return answers.spoilt(write(task, draw, at_most=at_most), self.bad_instances, draw, at_most=at_most)
+    def _instances(
+        self, task: str, draw: Random, wanted: Asked, *, at_most: int, prompt: str = ""
+    ) -> list[answers.Pair]:
+        if wanted in {Asked.TOP_UP, Asked.TOP_UP_LINES}:
+            told = asked.further(prompt)
+            pairs = answers.topped_up(
+                task, draw, wanted=told.wanted, enough=told.enough, count=min(told.count, at_most), skewed=self.skewed_labels
+            )  # fmt: skip
+        else:
+            write = answers.labelled if wanted in _LABEL_FIRST else answers.instances
+            pairs = write(task, draw, at_most=at_most, skewed=self.skewed_labels)
+        return answers.spoilt(pairs, self.bad_instances, draw, at_most=at_most)
 
     def _blocks(self, prompt: str, draw: Random) -> str:
         first = asked.number(prompt)
@@ -277,9 +295,15 @@ _TRACES = (
     ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
 )
 _JSON = {
-    Asked.TASKS, Asked.INSTANCES, Asked.LABELLED, Asked.VERDICT, Asked.RATINGS, Asked.PREFERENCE, Asked.SCHEMA,
+    Asked.TASKS, Asked.INSTANCES, Asked.LABELLED, Asked.TOP_UP, Asked.VERDICT, Asked.RATINGS, Asked.PREFERENCE, Asked.SCHEMA,
 }  # fmt: skip
-_LABEL_FIRST = {Asked.LABELLED, Asked.LABELLED_LINES, Asked.LABELLED_EXAMPLES}
+_LABEL_FIRST = {
+    Asked.LABELLED,
+    Asked.LABELLED_LINES,
+    Asked.LABELLED_EXAMPLES,
+    Asked.TOP_UP,
+    Asked.TOP_UP_LINES,
+}
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
