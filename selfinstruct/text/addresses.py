@@ -105,7 +105,7 @@ def _plain(text: str) -> str:
     if not text.isascii():
         visible = _UNSEEN.sub("", _TAGS.sub(lambda tag: chr(ord(tag[0]) - 0xE0000), text))
         text = unicodedata.normalize("NFKC", visible).translate(_LOOK_ALIKES)
-    return _BLANKS.sub(" ", text).lower()
+    return _BLANKS.sub(" ", "\n".join(text.splitlines())).lower()
 
 
 def _decoded(run: str) -> str:

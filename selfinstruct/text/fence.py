@@ -27,8 +27,9 @@ def fence(*texts: str, key: str) -> tuple[str, tuple[str, ...]]:
 def neutral(text: str) -> str:
     """Return `text` without invisible characters, its control tokens and imitated fences in brackets that no tokenizer knows.
 
-    `<|im_start|>` becomes `‹|im_start|›`, `[INST]` becomes `⟦INST⟧`, a line `End of answer 0123456789abcdef` ends in
-    `‹0123456789abcdef›`. Text without any of them comes back as it is; a second call changes nothing more.
+    `<|im_start|>` comes back between single angle quotation marks, `[INST]` between white brackets; of a line
+    `End of answer 0123456789abcdef` the code is quoted so. Text without any of them comes back as it is; a second call changes
+    nothing more.
     """
     while (seen := _INVISIBLE.sub("", text)) != text:  # what is taken out may bring others together
         text = seen
@@ -44,7 +45,8 @@ _LEFT, _RIGHT, _BAR = "[<\uff1c\ufe64]", "[>\uff1e\ufe65]", "[|\uff5c]"
 
 _NAMED = (
     # Llama 2, Mistral, Gemma, GLM, Nemotron, Seed; reasoning and tools of Qwen and DeepSeek; code infilling
-    r"s|bos|eos|unk|pad|sop|eop|BOS_TOKEN|EOS_TOKEN|im_start|im_end|start_of_turn|end_of_turn|begin_of_text|end_of_text|extra_id_\d{1,3}"
+    r"s|bos|eos|unk|pad|sop|eop|BOS_TOKEN|EOS_TOKEN"
+    r"|im_start|im_end|start_of_turn|end_of_turn|begin_of_text|end_of_text|extra_id_\d{1,3}"
     r"|seed:\w{1,30}|think(?:ing)?|tool_calls?|tool_response|fim_(?:prefix|middle|suffix|pad)"
 )
 _SQUARE = (
@@ -64,7 +66,8 @@ _TOKEN = re.compile(
 _BREAKS = "\n\r\v\f\x85\u2028\u2029"
 _FENCE_LINE = re.compile(
     rf"((?:^|(?<=[{_BREAKS}]))[^\w{_BREAKS}]{{0,20}}"
-    r"(?:end|(?:end[ \t]{1,4}of[ \t]{1,4})?(?:the[ \t]{1,4}|first[ \t]{1,4})?(?:task|input|answer|response|reference|instruction|rubric)"
+    r"(?:end|(?:end[ \t]{1,4}of[ \t]{1,4})?(?:the[ \t]{1,4}|first[ \t]{1,4})?"
+    r"(?:task|input|answer|response|reference|instruction|rubric)"
     r"|(?:과제|작업|입력|답변|응답|참고|기준)(?:의)?(?:[ \t]{0,4}끝)?|끝)"
     rf"(?:[ \t]{{1,4}}[A-Z0-9]{{1,2}})?[^\w{_BREAKS}]{{1,20}})"
     rf"([0-9a-f]{{16}})(?=[^\w\u203a{_BREAKS}]{{0,20}}(?:$|[{_BREAKS}]))",
