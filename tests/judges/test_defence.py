@@ -11,12 +11,15 @@ from typing import Any, Literal
 
 import pytest
 
-from selfinstruct import pipeline, prompts, recipe, runs
+from selfinstruct import pipeline, prompts, recipe, rubrics, runs
 from selfinstruct.engines.base import CompletionRequest, Reply, Sampling, user
 from selfinstruct.errors import UnreadableError
-from selfinstruct.judges.alpagasus import Alpagasus
+from selfinstruct.judges import _verdict as verdict
+from selfinstruct.judges.pairwise import Pairwise
+from selfinstruct.judges.ratings import Ratings
+from selfinstruct.judges.rubric import RubricJudge
 from selfinstruct.judging.stored import tasks
-from selfinstruct.records import Judgement, Provenance, Response
+from selfinstruct.records import Dropped, Judgement, PreferencePair, Provenance, Response
 from selfinstruct.text.fence import neutral
 from tests.support.attacks import ATTACKS, HARMLESS, NAMES, PLACES, Texts, placed
 from tests.support.canned import Canned, instance, instruction, work
@@ -27,17 +30,20 @@ FORMS: tuple[Literal["json", "text"], ...] = ("json", "text")
 each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=NAMES)
 
 
-async def judged(texts: Texts, ask: Any, *, form: Literal["json", "text"] = "json") -> Judgement:
+RUBRIC = verdict.shown(rubrics.load("accuracy", language="en"))
+
+
+async def judged(texts: Texts, ask: Any, *, form: Literal["json", "text"] = "json", language: str = "en") -> Judgement:
     """Let the stage judge one answer."""
     record = Response(id="a", parent="n", provenance=Provenance(stage="t"), text=texts.answer)
     ancestors = [instruction(texts.task), instance(texts.given)]
-    (made,) = await Alpagasus(format=form).process(record, work(record, ask, ancestors=ancestors))
+    (made,) = await RubricJudge(format=form).process(record, work(record, ask, ancestors=ancestors, language=language))
     return made
 
 
-async def prompt_for(texts: Texts, *, form: Literal["json", "text"] = "json") -> str:
+async def prompt_for(texts: Texts, *, form: Literal["json", "text"] = "json", language: str = "en") -> str:
     canned = Canned('{"score":2,"rationale":"x"}' if form == "json" else "2\nx")
-    await judged(texts, canned, form=form)
+    await judged(texts, canned, form=form, language=language)
     return canned.prompt
 
 
@@ -61,13 +67,15 @@ async def gullible(engine: str, request: CompletionRequest, *, judge: Gullible) 
     return await judge.complete(request)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("form", "language"), [("json", "en"), ("text", "en"), ("json", "ko")])
 @each_attack
-async def test_an_attack_stays_in_its_fence(attack: dict[str, Any], form: Literal["json", "text"]) -> None:
+async def test_an_attack_stays_in_its_fence(
+    attack: dict[str, Any], form: Literal["json", "text"], language: str
+) -> None:
     """Wherever it stands, what is outside of the fences is, byte for byte, what a harmless answer gets."""
-    plain = outside(await prompt_for(Texts(), form=form))
+    plain = outside(await prompt_for(Texts(), form=form, language=language))
     for place in PLACES:
-        assert outside(await prompt_for(placed(attack, place), form=form)) == plain
+        assert outside(await prompt_for(placed(attack, place), form=form, language=language)) == plain
 
 
 @each_attack
@@ -104,10 +112,44 @@ async def test_an_attack_changes_no_score_of_a_gullible_judge(attack: dict[str, 
             assert (await judged(placed(attack, place), ask, form=form)).score == HONEST
 
 
+@each_attack
+async def test_nor_among_several_answers(attack: dict[str, Any]) -> None:
+    """Judged in one call, no answer is better for the attack, its own or a neighbour's; the flag is on the one that holds it."""
+    ask = partial(gullible, judge=Gullible())
+    responses = [
+        Response(id=name, parent="n", provenance=Provenance(stage="t"), text=text)
+        for name, text in (("a", "Paris."), ("b", placed(attack, "end").answer), ("c", "The Loire."))
+    ]
+    one = work(instance(), ask, ancestors=[instruction()], below=responses)
+    made = await Ratings().process(instance(), one)
+    assert [one.score for one in made] == [HONEST] * 3
+    assert [bool(one.flags) for one in made] in ([False, True, False], [False] * 3)
+
+
+@each_attack
+async def test_nor_between_two_answers(attack: dict[str, Any]) -> None:
+    """In neither order does the answer that holds the attack win, nor the other one."""
+    ask = partial(gullible, judge=Gullible())
+    texts = {"chosen": placed(attack, "end").answer, "rejected": "Paris."}
+    pair = PreferencePair(
+        id="p",
+        parent="n",
+        provenance=Provenance(stage="t"),
+        instruction="Name a river.",
+        input="",
+        chosen_score=5,
+        rejected_score=4,
+        **texts,
+    )
+    (dropped,) = await Pairwise().process(pair, work(pair, ask))
+    assert isinstance(dropped, Dropped)
+    assert dropped.reason.figure == "equal/equal"
+
+
 async def undefended(texts: Texts, *, nonce: str) -> float:
     """Ask the careless judge with the texts as they are."""
-    values = {"dimension": "accuracy", "instruction": texts.task, "input": texts.given, "answer": texts.answer}
-    prompt = prompts.render("alpagasus", **values, nonce=nonce, form="text")
+    values = {**RUBRIC, "instruction": texts.task, "input": texts.given, "answer": texts.answer}
+    prompt = prompts.render("judge", language="en", **values, nonce=nonce, form="text")
     request = CompletionRequest(id="x", prompt=user(prompt), sampling=Sampling(max_tokens=9))
     return float((await Gullible().complete(request)).completions[0].text.partition("\n")[0])
 
@@ -152,8 +194,8 @@ async def test_harmless_texts_are_shown_as_they_are(one: dict[str, Any]) -> None
     canned = Canned('{"score":4.5,"rationale":"x"}')
     made = await judged(Texts(one["task"], "", one["text"]), canned)
     assert made.flags == ()
-    values = {"dimension": "accuracy", "instruction": one["task"], "input": "", "answer": one["text"], "form": "json"}
-    assert canned.prompt == prompts.render("alpagasus", **values, nonce=nonce_of(canned.prompt))
+    values = {**RUBRIC, "instruction": one["task"], "input": "", "answer": one["text"], "form": "json"}
+    assert canned.prompt == prompts.render("judge", language="en", **values, nonce=nonce_of(canned.prompt))
 
 
 @each_attack
