@@ -50,7 +50,10 @@ class _Rule:
     together: tuple[re.Pattern[str], ...]
 
     def near(self, text: str) -> bool:
-        return any(word in text for word in self.words)
+        for word in self.words:  # noqa: SIM110 - any() takes twice as long, and this is asked of every text by every rule
+            if word in text:
+                return True
+        return False
 
     def find(self, text: str) -> str | None:
         found = next((hit[0] for pattern in self.patterns if (hit := pattern.search(text))), "") or self._whole(text)

@@ -31,7 +31,8 @@ def neutral(text: str) -> str:
     `End of answer 0123456789abcdef` the code is quoted so. Text without any of them comes back as it is; a second call changes
     nothing more.
     """
-    while (seen := _INVISIBLE.sub("", text)) != text:  # what is taken out may bring others together
+    invisible = _CONTROL if text.isascii() else _INVISIBLE
+    while (seen := invisible.sub("", text)) != text:  # what is taken out may bring others together
         text = seen
     bracketed = _TOKEN.sub(lambda found: found[0].translate(_BRACKETS), seen)
     return _FENCE_LINE.sub("\\1\u2039\\2\u203a", bracketed)
@@ -77,6 +78,8 @@ _FENCE_LINE = re.compile(
 
 _JOINED = "\u0590-\u10ff\u1200-\u1bff\u2190-\u2bff\ua800-\uabff\ufb1d-\ufdff\ufe0f\ufe70-\ufefc\U0001f000-\U0001faff"
 """What may be followed by a joiner or a mark of direction: Semitic and Indic scripts, emoji."""
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+"""All that is invisible in ASCII."""
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f"  # controls but tab and ends of lines
     "\xad\u034f\u061c\u180e\u200b\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]"  # zero width, bidi, fillers

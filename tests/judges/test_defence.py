@@ -115,7 +115,7 @@ async def test_an_attack_changes_no_score_of_a_gullible_judge(attack: dict[str, 
 @each_attack
 async def test_nor_among_several_answers(attack: dict[str, Any]) -> None:
     """Judged in one call, no answer is better for the attack, its own or a neighbour's; the flag is on the one that holds it."""
-    ask = partial(gullible, judge=Gullible())
+    ask: Any = partial(gullible, judge=Gullible())
     responses = [
         Response(id=name, parent="n", provenance=Provenance(stage="t"), text=text)
         for name, text in (("a", "Paris."), ("b", placed(attack, "end").answer), ("c", "The Loire."))
@@ -129,7 +129,7 @@ async def test_nor_among_several_answers(attack: dict[str, Any]) -> None:
 @each_attack
 async def test_nor_between_two_answers(attack: dict[str, Any]) -> None:
     """In neither order does the answer that holds the attack win, nor the other one."""
-    ask = partial(gullible, judge=Gullible())
+    ask: Any = partial(gullible, judge=Gullible())
     texts = {"chosen": placed(attack, "end").answer, "rejected": "Paris."}
     pair = PreferencePair(
         id="p",
