@@ -38,6 +38,7 @@ from selfinstruct.records import (
     SeedTask,
     content_id,
 )
+from selfinstruct.text.fence import fence
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -153,13 +154,9 @@ class Work:
         """Return a chat prompt with the unreadable answer after it; its beginning stays as the server has it cached."""
         if isinstance(prompt, str):
             return prompt
-        told = prompts.render(
-            AGAIN,
-            language=self.language,
-            why=printable(unread.why),
-            answer=unread.answer[:SHOWN],
-            nonce=content_id(self.run_seed, AGAIN, self.id),
-        )
+        key = f"{self.run_seed}:{AGAIN}:{self.id}"
+        nonce, (why, answer) = fence(printable(unread.why), unread.answer[:SHOWN], key=key)
+        told = prompts.render(AGAIN, language=self.language, why=why, answer=answer, nonce=nonce)
         *before, last = prompt
         return (*before, last.model_copy(update={"content": f"{last.content}\n\n{told}"}))
 
