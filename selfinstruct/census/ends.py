@@ -1,0 +1,94 @@
+"""Says whether an answer stops before its end: in a code block, in JSON, in a sentence. Knows no model's stop reason.
+
+Held back on purpose: lists, verses, signatures, titles and short answers end without a full stop and are whole.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from selfinstruct.census.findings import Finding
+from selfinstruct.census.wording import open_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from selfinstruct.tables.layouts import Task
+
+_FENCE = re.compile(r"^[ \t]*(?:>[ \t]*)*```", re.MULTILINE)
+_JSON_PIECE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_JSON_START = re.compile(r'\s*(?:\{\s*"|\[\s*(?:[\[{"]|-?\d))')
+_LONG_JSON = 1_000_000
+_SENTENCE_END = re.compile(
+    r"[.!?\u3002\uff01\uff1f][\"')\]\u201d\u2019]*\s+(?=[\"'(\u201c\u2018]?[A-Z\u00c0-\u00de\uac00-\ud7a3\u4e00-\u9fff])"
+)
+_LIST_ITEM = re.compile(r"\s*(?:[-*+\u2022\u00b7\u2013]|\(?\d{1,3}[.):]|\(?[A-Za-z][.)]|#+)\s*\S")
+_BARE_MARK = re.compile(r"\n[ \t]*(?:\d{1,3}[.)]|[-*\u2022])$")
+_OPEN_END = re.compile(r"\w[-\u2013]$|\w\s?[(\[]$")
+_COLONS = (":", "\N{FULLWIDTH COLON}")
+_CODE = re.compile(r"[{};=<>|\\]|\w\(|\w/\w|://|#\w|@\w|[_^~]|\bdef \b|\bimport \b")
+_LONG_PROSE = 25
+"""Words of the last paragraph from which it is prose that a full stop ends."""
+_SOME_PROSE = 12
+"""Words of a text whose last word may be an open one (the, of, and) and tell that it is cut."""
+_KOREAN_END = re.compile("[다요죠까네군음함됨임오자라지걸데게]$")
+_TITLE = re.compile(r"[A-Z0-9\u00c0-\u00de(\"'][\w'.-]*")
+_TAIL = 80
+
+
+def look(task: Task) -> Iterator[Finding]:
+    """Yield at most one finding: how the answer is cut."""
+    if why := cut(task.output):
+        yield Finding("cut_output", "output", f"{why}: \N{HORIZONTAL ELLIPSIS}{task.output.rstrip()[-_TAIL:]}")
+
+
+def cut(text: str) -> str:
+    """Return how a text is cut, or nothing."""
+    text = text.rstrip()
+    if not text:
+        return ""
+    if len(_FENCE.findall(text)) % 2:
+        return "an open code block"
+    if _JSON_START.match(text) and len(text) <= _LONG_JSON and _open_json(text):
+        return "open JSON"
+    return _open_sentence(text)
+
+
+def _open_json(text: str) -> bool:
+    depth, inside = 0, False
+    for found in _JSON_PIECE.finditer(text):
+        piece = found[0]
+        inside = piece[0] == '"' and (len(piece) == 1 or not piece.endswith('"'))
+        depth += (piece in "[{") - (piece in "]}")
+        if not depth and not inside:
+            return False  # whole so far: what follows is text
+    return inside or depth > 0
+
+
+def _open_sentence(text: str) -> str:
+    end = text[-1:]
+    paragraph = text[text.rfind("\n") + 1 :]
+    if _BARE_MARK.search(text):
+        return "ends in an empty item"
+    if _OPEN_END.search(text) and not _CODE.search(paragraph):
+        return "ends in a hyphen or a bracket"
+    if end in _COLONS:
+        others = text[: -len(paragraph)].splitlines()
+        lone = not any(line.rstrip().endswith(_COLONS) for line in others)
+        return "ends in a colon" if lone and len(text.split()) >= _SOME_PROSE and not _CODE.search(text) else ""
+    words = paragraph.split()
+    if not (end.isalpha() or end in ",;") or _LIST_ITEM.match(paragraph) or _CODE.search(paragraph):
+        return ""
+    if words[-1].lower() in open_words() and len(words) >= _SOME_PROSE:
+        return "ends in an open word"
+    if end in ",;":
+        return "ends in a comma" if len(words) >= _SOME_PROSE else ""
+    return "ends without a full stop" if len(words) >= _LONG_PROSE and _stops(paragraph) else ""
+
+
+def _stops(paragraph: str) -> bool:
+    """Return whether earlier sentences end properly and the last one, which is no name or title, does not."""
+    ends = list(_SENTENCE_END.finditer(paragraph))
+    rest = paragraph[ends[-1].end() :] if ends else ""
+    return bool(rest) and not all(_TITLE.fullmatch(word) for word in rest.split()) and not _KOREAN_END.search(rest)
