@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from selfinstruct.tables.layouts import Task
+    from selfinstruct.text.rouge import Neighbour
 
 THRESHOLD = 0.7
 """ROUGE-L F above which two tasks are near (Self-Instruct)."""
@@ -61,20 +62,23 @@ class Copies:
         rivals = self._index.admit([_compared(batch[number][1]) for number in fresh], threads=_THREADS)
         novel = [number for number, rival in zip(fresh, rivals, strict=True) if rival is None]
         self._known += [_Known(batch[number][0], _head(batch[number][1])) for number in novel]
-        others = []
         for number, rival in zip(fresh, rivals, strict=True):
-            if rival is None:
-                continue
-            place, task = batch[number]
-            there = self._known[rival.position]
-            if there.place == place or rouge_l(_tokens(there.instruction), _tokens(_head(task))) < SAME_ASKED:
-                others.append(number)
-                continue
-            evidence = f"{task.asked[:120]} ~ {_told(there.place, place)}: {rival.text[:120]}"
-            found[number].append(Finding("near_duplicate", "instruction", evidence, round(rival.score, 4), THRESHOLD))
-        self._index.extend(_compared(batch[number][1]) for number in others)
-        self._known += [_Known(batch[number][0], _head(batch[number][1])) for number in others]
+            if rival is not None:
+                found[number] += self._near(*batch[number], rival)
         return found
+
+    def _near(self, place: Place, task: Task, rival: Neighbour) -> list[Finding]:
+        """Return what a task is near to, if it asks the same of the same; else take it in."""
+        text = _compared(task)
+        # A task that was set aside a moment ago may be nearer than what stood in the index before this batch.
+        rival = self._index.rival(text) or rival
+        there = self._known[rival.position]
+        if there.place != place and rouge_l(_tokens(there.instruction), _tokens(_head(task))) >= SAME_ASKED:
+            evidence = f"{task.asked[:120]} ~ {_told(there.place, place)}: {rival.text[:120]}"
+            return [Finding("near_duplicate", "instruction", evidence, round(rival.score, 4), THRESHOLD)]
+        self._index.add(text)
+        self._known.append(_Known(place, _head(task)))
+        return []
 
     def _exact(self, place: Place, task: Task) -> list[Finding]:
         if not task.asked.strip():

@@ -17,7 +17,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         "placeholder": "a field holds a filler (nan, null, <noinput>, N/A, TODO)",
         "cut_output": "the answer stops in mid-sentence, code block or JSON",
         "duplicate_task": "the same task as in an earlier row (case, blanks and width aside)",
-        "near_duplicate": "nearly the same task as in an earlier row (ROUGE-L)",
+        "near_duplicate": "nearly the same task as in another row (ROUGE-L)",
         "conflicting_answers": "the same task as in an earlier row, answered otherwise",
         "wrong_language": "answered in another script than the task's, unasked",
         "refusal": "the answer declines or asks for what it was not given",

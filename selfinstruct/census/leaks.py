@@ -18,11 +18,13 @@ _TEMPLATE = re.compile(
     r"user|assistant|system|end|pad|endofprompt|startoftext|[\w\u2581]{1,24})[|\uff5c]>"
     r"|\[/?INST\]|<</?SYS>>|</?start_of_turn>|<end_of_turn>|\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS)\]"
     r"|^#{2,4} ?(?:Response|Instruction|Input|Output|Human|Assistant|User|System|응답|명령어|지시사항|입력|출력) ?:"
-    r"|^(?:<s>|\[BOS\])|(?:</s>|\[EOS\]|<eos>)\s*$"
+    r"|^(?:<bos>|\[BOS\])|(?:\[EOS\]|<eos>)\s*$"
     r"|^\d{1,3}\. ?(?:Instruction|Input|Output) ?:|//+ ?(?:EOM|end of (?:the )?output)\b"
     r"|^Below is an instruction that describes a task",
     re.MULTILINE,
 )
+_END = re.compile(r"</s>\s*\Z")
+"""Alone it ends a sequence; with `<s>` before it, HTML strikes something through."""
 _REASONING = re.compile(
     r"</?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|inner_monologue|chain_of_thought)>"
     r"|<\|(?:begin|end)_of_(?:thought|solution)\|>|\u25c1/?think\u25b7|<\|channel\|>analysis|\[/?THINK\]",
@@ -57,6 +59,7 @@ def look(task: Task) -> Iterator[Finding]:
     everything = [*texts, *(("earlier", turn.text) for turn in task.earlier)]
     answers = [(field, text) for field, text in everything if field not in {"instruction", "input"}]
     yield from _first("template_leak", _TEMPLATE, everything)
+    yield from _first("template_leak", _END, [one for one in everything if one[1].count("</s>") > one[1].count("<s>")])
     yield from _first("reasoning_leak", _REASONING, answers)
     for field, text in everything:
         if odd := odd_characters(text):
