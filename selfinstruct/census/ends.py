@@ -12,7 +12,7 @@ from selfinstruct.census.findings import Finding
 from selfinstruct.census.wording import open_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from selfinstruct.tables.layouts import Task
 
@@ -32,8 +32,13 @@ _LONG_PROSE = 25
 """Words of the last paragraph from which it is prose that a full stop ends."""
 _SOME_PROSE = 12
 """Words of a text whose last word may be an open one (the, of, and) and tell that it is cut."""
+_OTHERS, _SHORT_PROSE = 2, 5
+"""Lines before the last one, and words of it, from which its missing full stop tells something."""
+_STOPS = ".!?\u3002\uff01\uff1f\"')\u201d\u2019"
 _KOREAN_END = re.compile("[다요죠까네군음함됨임오자라지걸데게]$")
-_TITLE = re.compile(r"[A-Z0-9\u00c0-\u00de(\"'][\w'.-]*")
+_TITLE = re.compile(r"[A-Z0-9\u00c0-\u00de(\"'][\w'.-]*,?")
+_HEADING = re.compile(r"[^:.!?]{1,30}:\s")
+"""A label that a line begins with: `Answer: the Rhine`."""
 _TAIL = 80
 
 
@@ -78,13 +83,36 @@ def _open_sentence(text: str) -> str:
         lone = not any(line.rstrip().endswith(_COLONS) for line in others)
         return "ends in a colon" if lone and len(text.split()) >= _SOME_PROSE and not _CODE.search(text) else ""
     words = paragraph.split()
-    if not (end.isalpha() or end in ",;") or _LIST_ITEM.match(paragraph) or _CODE.search(paragraph):
+    if not (end.isalpha() or end in ",;") or _CODE.search(paragraph):
         return ""
-    if words[-1].lower() in open_words() and len(words) >= _SOME_PROSE:
+    enough = len(words) >= _SOME_PROSE or len(text.split()) >= _SOME_PROSE * 2
+    if enough and (words[-1] in open_words() or (len(words[-1]) > 1 and words[-1].lower() in open_words())):
         return "ends in an open word"
+    if _LIST_ITEM.match(paragraph):
+        return (
+            "the last item ends without a full stop, all others with one"
+            if _alone(text, words, _LIST_ITEM.match)
+            else ""
+        )
     if end in ",;":
         return "ends in a comma" if len(words) >= _SOME_PROSE else ""
-    return "ends without a full stop" if len(words) >= _LONG_PROSE and _stops(paragraph) else ""
+    if len(words) >= _LONG_PROSE and _stops(paragraph):
+        return "ends without a full stop"
+    return "the last paragraph ends without a full stop, all others with one" if _alone(text, words, _long) else ""
+
+
+def _long(line: str) -> bool:
+    return len(line.split()) >= _SOME_PROSE
+
+
+def _alone(text: str, words: list[str], alike: Callable[[str], object]) -> bool:
+    """Return whether the last line alone, of several alike, does not end as a sentence; a title or name does not count."""
+    others = [line.rstrip() for line in text.splitlines()[:-1] if alike(line)]
+    if len(others) < _OTHERS or len(words) < _SHORT_PROSE or not all(line[-1] in _STOPS for line in others):
+        return False
+    if _HEADING.match(text[text.rfind("\n") + 1 :]):
+        return False
+    return words[-1].isalpha() and words[-1].islower() and not _KOREAN_END.search(words[-1])
 
 
 def _stops(paragraph: str) -> bool:
