@@ -15,7 +15,7 @@ from selfinstruct.census.clean import write_clean
 from selfinstruct.census.copies import Copies
 from selfinstruct.census.findings import Finding, Place
 from selfinstruct.census.report import Counts
-from selfinstruct.census.spread import Labels, Lengths, skews
+from selfinstruct.census.spread import Labels, Lengths
 from selfinstruct.files import publish
 from selfinstruct.tables import data_files
 from selfinstruct.tables.layouts import read_tasks
@@ -56,21 +56,17 @@ def census(
     wall, cpu = time.monotonic(), time.process_time()
     files = data_files(path)
     labels, lengths, copies = Labels(), Lengths(), Copies()
-    counts = Counts(examples)
-    dropped: dict[Place, list[Finding]] = {}
+    counts = Counts(examples, drop=drop)
     with ExitStack() as stack:
         out = stack.enter_context(stack.enter_context(publish(rows_file)).open("wb")) if rows_file else None
 
         def take(place: Place, finding: Finding) -> None:
             counts.take(place, finding)
-            if finding.rule in drop:
-                dropped.setdefault(place, []).append(finding)
             if out is not None:
                 out.write(dumps({**place._asdict(), **finding._asdict()}) + b"\n")
 
         for batch in _batches(files, named, counts, watch):
-            tasks = [(place, task) for place, found in batch for task in found.tasks]
-            near = iter(copies.look(tasks))
+            near = iter(copies.look([(place, task) for place, found in batch for task in found.tasks]))
             for place, found in batch:
                 counts.row()
                 if found.problem:
@@ -80,18 +76,12 @@ def census(
                     lengths.see(task)
                     for finding in (*_alone(task), *next(near)):
                         take(place, finding)
-        told = labels.told()
-        for line in skews(told):
-            take(Place(str(path), 0), Finding("label_skew", "output", line))
-        gap = lengths.told()
-        if gap and gap["skewed"]:
-            line = f"longer in {gap['share']:.0%} of {gap['rows'] - gap['equal']} pairs"
-            take(Place(str(path), 0), Finding("chosen_longer", "output", line, gap["share"], gap["threshold"]))
-    cleaned = write_clean(files, clean, dropped) if clean else None
-    return {
-        **counts.told(), "cleaned": cleaned, "labels": told, "lengths": gap,
-        "seconds": round(time.monotonic() - wall, 2), "cpu_seconds": round(time.process_time() - cpu, 2),
-    }  # fmt: skip
+        for finding in (*labels.findings(), *lengths.findings()):
+            take(Place(str(path), 0), finding)
+    told = {**counts.told(), "labels": labels.told(), "lengths": lengths.told()}
+    if clean is not None:
+        told["cleaned"] = write_clean(files, clean, counts.dropped, rows=told["rows"])
+    return {**told, "seconds": round(time.monotonic() - wall, 2), "cpu_seconds": round(time.process_time() - cpu, 2)}
 
 
 def _alone(task: Task) -> Iterator[Finding]:

@@ -41,18 +41,23 @@ def dropped_file(out: Path) -> Path:
     return out.with_name(f"{out.name}.dropped.jsonl")
 
 
-def write_clean(files: Sequence[Path], out: Path, dropped: Mapping[Place, Sequence[Finding]]) -> dict[str, int]:
-    """Write the rows that are not in `dropped` to `out`, the others beside it; return how many of each.
+def write_clean(
+    files: Sequence[Path], out: Path, dropped: Mapping[Place, Sequence[Finding]], *, rows: int
+) -> dict[str, int]:
+    """Write the rows that are not in `dropped` to `out`, the others beside it; return how many of each: `rows` in all.
 
     A row that cannot be read at all is always among the others.
 
     Raises:
-        BadInputError: an unknown kind of file, or rows that it cannot hold. NoRoomError: the disk refused.
+        BadInputError: an unknown kind of file, rows that it cannot hold, or not as many as there were. NoRoomError: the disk refused.
     """
     check_writable(out)
     with publish(out) as kept, publish(dropped_file(out)) as beside, beside.open("wb") as file:
         walk = _Walk(files, dropped)
         write_rows(kept, walk.rows(file), kind=out.suffix.lower(), survey=lambda: _Walk(files, dropped).rows(None))
+        if walk.kept + walk.gone != rows:
+            msg = f"{files[0].parent}: an input changed while it was read"
+            raise BadInputError(msg, remedy="give the same command again")
     return {"kept": walk.kept, "dropped": walk.gone}
 
 

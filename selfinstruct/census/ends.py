@@ -72,33 +72,37 @@ def _open_json(text: str) -> bool:
 
 
 def _open_sentence(text: str) -> str:
-    end = text[-1:]
     paragraph = text[text.rfind("\n") + 1 :]
     if _BARE_MARK.search(text):
         return "ends in an empty item"
-    if _OPEN_END.search(text) and not _CODE.search(paragraph):
-        return "ends in a hyphen or a bracket"
-    if end in _COLONS:
-        others = text[: -len(paragraph)].splitlines()
-        lone = not any(line.rstrip().endswith(_COLONS) for line in others)
-        return "ends in a colon" if lone and len(text.split()) >= _SOME_PROSE and not _CODE.search(text) else ""
-    words = paragraph.split()
-    if not (end.isalpha() or end in ",;") or _CODE.search(paragraph):
+    if text.endswith(_COLONS):
+        return "ends in a colon" if _lone_colon(text, paragraph) else ""
+    if _CODE.search(paragraph):
         return ""
-    enough = len(words) >= _SOME_PROSE or len(text.split()) >= _SOME_PROSE * 2
-    if enough and (words[-1] in open_words() or (len(words[-1]) > 1 and words[-1].lower() in open_words())):
+    if _OPEN_END.search(text):
+        return "ends in a hyphen or a bracket"
+    return _open_prose(text, paragraph) if text[-1].isalpha() or text[-1] in ",;" else ""
+
+
+def _lone_colon(text: str, paragraph: str) -> bool:
+    """Return whether a colon ends the text and no other line: a form has many such lines, code has its own."""
+    others = text[: -len(paragraph)].splitlines()
+    lone = not any(line.rstrip().endswith(_COLONS) for line in others)
+    return lone and len(text.split()) >= _SOME_PROSE and not _CODE.search(text)
+
+
+def _open_prose(text: str, paragraph: str) -> str:
+    words = paragraph.split()
+    last = words[-1] if len(words[-1]) == 1 else words[-1].lower()  # A is a name, a is none
+    if last in open_words() and (len(words) >= _SOME_PROSE or len(text.split()) >= 2 * _SOME_PROSE):
         return "ends in an open word"
     if _LIST_ITEM.match(paragraph):
-        return (
-            "the last item ends without a full stop, all others with one"
-            if _alone(text, words, _LIST_ITEM.match)
-            else ""
-        )
-    if end in ",;":
+        return "the last item alone ends without a full stop" if _alone(text, words, _LIST_ITEM.match) else ""
+    if text[-1] in ",;":
         return "ends in a comma" if len(words) >= _SOME_PROSE else ""
     if len(words) >= _LONG_PROSE and _stops(paragraph):
         return "ends without a full stop"
-    return "the last paragraph ends without a full stop, all others with one" if _alone(text, words, _long) else ""
+    return "the last paragraph alone ends without a full stop" if _alone(text, words, _long) else ""
 
 
 def _long(line: str) -> bool:

@@ -22,9 +22,10 @@ _KEPT = 300
 class Counts:
     """Counts rows and findings, and keeps the first examples of each rule."""
 
-    def __init__(self, examples: int) -> None:
-        """Take how many examples of each rule are kept."""
-        self._most = examples
+    def __init__(self, examples: int, *, drop: frozenset[str] = frozenset()) -> None:
+        """Take how many examples of each rule are kept, and the rules whose rows are remembered as `dropped`."""
+        self._most, self._drop = examples, drop
+        self.dropped: dict[Place, list[Finding]] = {}
         self._files: list[dict[str, Any]] = []
         self._rows = 0
         self._found: Counter[str] = Counter()
@@ -43,6 +44,8 @@ class Counts:
 
     def take(self, place: Place, finding: Finding) -> None:
         """Count a finding; a row counts once for a rule, however many tasks it holds."""
+        if finding.rule in self._drop:
+            self.dropped.setdefault(place, []).append(finding)
         if place.row and self._last.get(finding.rule) == place:
             return
         self._last[finding.rule] = place

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct.census.copies import digest
+from selfinstruct.census.findings import Finding
 from selfinstruct.census.wording import labels, plain
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _MOST_LABELS = 20
 """Different answers of a task that is a classification, at most."""
 _ROWS_A_LABEL = 4
 """Rows for each of its labels, at least: otherwise short answers are no closed set."""
-_MOST_TASKS = 1_000_000
+_MOST_TASKS = 200_000
 """Different instructions that are counted; later ones are not, so that memory is bounded."""
 EVEN = 0.5
 """Share that one label of three or more has for certain when a set is called skewed ..."""
@@ -75,6 +76,13 @@ class Labels:
         ]
         found = [_told(*one) for one in (*named, *tasks) if one[1].total() >= _FEWEST_ROWS]
         return sorted(found, key=lambda one: (not one["skewed"], -one["rows"], one["of"]))
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield each skewed set of labels."""
+        for one in self.told():
+            if one["skewed"]:
+                evidence = f"{one['of']}: {one['largest']} in {one['share']:.0%} of {one['rows']} rows"
+                yield Finding("label_skew", "output", evidence, one["share"], one["threshold"])
 
 
 def _label(output: str) -> str:
@@ -129,6 +137,13 @@ class Lengths:
             "threshold": 0.5, "skewed": low > 0.5,  # noqa: PLR2004 - as often one as the other
         }  # fmt: skip
 
+    def findings(self) -> Iterator[Finding]:
+        """Yield one if the chosen answer is for certain more often the longer one than not."""
+        told = self.told()
+        if told and told["skewed"]:
+            evidence = f"longer in {told['share']:.0%} of {told['rows'] - told['equal']} pairs"
+            yield Finding("chosen_longer", "output", evidence, told["share"], told["threshold"])
+
 
 def wilson(count: int, total: int, *, z: float = 1.959964) -> tuple[float, float]:
     """Return Wilson's interval of a share (Wilson 1927), 95 % by default; 0 to 1 when there is nothing."""
@@ -138,10 +153,3 @@ def wilson(count: int, total: int, *, z: float = 1.959964) -> tuple[float, float
     middle = (share + weight / 2) / (1 + weight)
     half = z * (share * (1 - share) / total + weight / (4 * total)) ** 0.5 / (1 + weight)
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def skews(told: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield each skewed set of labels in a line."""
-    for one in told:
-        if one["skewed"]:
-            yield f"{one['of']}: {one['largest']} in {one['share']:.0%} of {one['rows']} rows"

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from selfinstruct.census import census
+from selfinstruct.census.clean import write_clean
 from selfinstruct.census.findings import RULES
 from selfinstruct.census.page import markdown
 from selfinstruct.census.spread import wilson
@@ -154,6 +155,14 @@ def test_clean_rows(tmp_path: Path) -> None:
         ["refusal"],
     ]
     assert [one["row"] for one in gone] == ["{broken", *rows[2:]]
+
+
+def test_an_input_that_grew_is_not_cleaned(tmp_path: Path) -> None:
+    """Rows that were not looked at are never among the clean ones: nothing is written."""
+    write_table(tmp_path / "a.jsonl", ROWS)
+    with pytest.raises(BadInputError, match="changed while it was read"):
+        write_clean([tmp_path / "a.jsonl"], tmp_path / "b.jsonl", {}, rows=len(ROWS) - 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
 
 
 HOSTILE = {
