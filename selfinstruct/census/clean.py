@@ -49,7 +49,8 @@ def write_clean(
     A row that cannot be read at all is always among the others.
 
     Raises:
-        BadInputError: an unknown kind of file, rows that it cannot hold, or not as many as there were. NoRoomError: the disk refused.
+        BadInputError: an unknown kind of file, rows that it cannot hold, or not as many rows as said.
+        NoRoomError: the disk refused.
     """
     check_writable(out)
     with publish(out) as kept, publish(dropped_file(out)) as beside, beside.open("wb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,35 @@ def test_different_tasks_on_one_text_are_not_near(tmp_path: Path) -> None:
         row("Rhine", asked="Which river is it all about?", given=text),
     ]
     assert found_in(tmp_path, rows)["near_duplicate"] == 1
+
+
+def test_korean_copies(tmp_path: Path) -> None:
+    """The same syllables typed as letters (NFD) are the same task; a task with one word changed is a near one."""
+    rows = [
+        row("라인강.", asked=KO),
+        row("라인강.", asked=unicodedata.normalize("NFD", KO)),
+        row("라인강.", asked=KO.replace("세 개", "네 개")),
+    ]
+    found = found_in(tmp_path, rows)
+    assert (found["duplicate_task"], found["near_duplicate"]) == (1, 1)
+
+
+def test_conversations_differ_by_what_came_before(tmp_path: Path) -> None:
+    """The same last question after another conversation is another task; one system prompt makes no task like another."""
+
+    def talk(first: str, answer: str) -> dict[str, Any]:
+        said = [
+            ("system", PROSE * 3),
+            ("user", first),
+            ("assistant", answer),
+            ("user", "Why is that so?"),
+            ("assistant", "Water."),
+        ]
+        return {"messages": [{"role": role, "content": text} for role, text in said]}
+
+    rows = [talk("Is the Rhine a long river?", "It is."), talk("Do bridges need to be mended?", "Every decade or two.")]
+    assert found_in(tmp_path, rows) == {}
+    assert found_in(tmp_path, [rows[0], rows[0]]) == {"duplicate_task": 1}
 
 
 def test_no_rule_is_without_a_test() -> None:
