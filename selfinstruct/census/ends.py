@@ -35,7 +35,14 @@ _SOME_PROSE = 12
 _OTHERS, _SHORT_PROSE = 2, 5
 """Lines before the last one, and words of it, from which its missing full stop tells something."""
 _STOPS = ".!?\u3002\uff01\uff1f\"')\u201d\u2019"
-_KOREAN_END = re.compile("[다요죠까네군음함됨임오자라지걸데게]$")
+_KOREAN_END = re.compile("[다요죠까네군음함됨임림오자라지걸데게]$")
+_KOREAN_OPEN = re.compile(
+    "(?:[가-힣](?<!마)(?<!가)(?<!노)을|[가-힣]를|에서|에게|에는|으로는|이라는|라는|위한|하는|되는|있는|없는|하며|하고|하여|부터|처럼)$"
+)
+"""Particles and attributive endings that no Korean sentence ends with; not 마을, 가을, 노을."""
+_HANGUL = ("가", "힣")
+_LONG_KOREAN, _REST_KOREAN = 12, 3
+"""Korean says as much in half the words; what follows the last full stop is a name or a greeting if it is shorter."""
 _TITLE = re.compile(r"[A-Z0-9\u00c0-\u00de(\"'][\w'.-]*,?")
 _HEADING = re.compile(r"[^:.!?]{1,30}:\s")
 """A label that a line begins with: `Answer: the Rhine`."""
@@ -96,11 +103,16 @@ def _open_prose(text: str, paragraph: str) -> str:
     last = words[-1] if len(words[-1]) == 1 else words[-1].lower()  # A is a name, a is none
     if last in open_words() and (len(words) >= _SOME_PROSE or len(text.split()) >= 2 * _SOME_PROSE):
         return "ends in an open word"
+    if len(text.split()) >= _SOME_PROSE and _KOREAN_OPEN.search(last) and not _LIST_ITEM.match(paragraph):
+        return "ends in an open word"
     if _LIST_ITEM.match(paragraph):
         return "the last item alone ends without a full stop" if _alone(text, words, _LIST_ITEM.match) else ""
     if text[-1] in ",;":
         return "ends in a comma" if len(words) >= _SOME_PROSE else ""
-    if len(words) >= _LONG_PROSE and _stops(paragraph):
+    korean = _HANGUL[0] <= text[-1] <= _HANGUL[1]
+    if len(words) >= (_LONG_KOREAN if korean else _LONG_PROSE) and _stops(
+        paragraph, least=_REST_KOREAN if korean else 1
+    ):
         return "ends without a full stop"
     return "the last paragraph alone ends without a full stop" if _alone(text, words, _long) else ""
 
@@ -119,8 +131,12 @@ def _alone(text: str, words: list[str], alike: Callable[[str], object]) -> bool:
     return words[-1].isalpha() and words[-1].islower() and not _KOREAN_END.search(words[-1])
 
 
-def _stops(paragraph: str) -> bool:
-    """Return whether earlier sentences end properly and the last one, which is no name or title, does not."""
+def _stops(paragraph: str, *, least: int) -> bool:
+    """Return whether earlier sentences end properly and the last one, of so many words and no name or title, does not."""
     ends = list(_SENTENCE_END.finditer(paragraph))
     rest = paragraph[ends[-1].end() :] if ends else ""
-    return bool(rest) and not all(_TITLE.fullmatch(word) for word in rest.split()) and not _KOREAN_END.search(rest)
+    return (
+        len(rest.split()) >= least
+        and not all(_TITLE.fullmatch(word) for word in rest.split())
+        and not _KOREAN_END.search(rest)
+    )
