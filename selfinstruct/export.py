@@ -24,6 +24,7 @@ from selfinstruct.text.show import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from selfinstruct.records import Row
     from selfinstruct.runs import StoredRun
 
 PARQUET_GROUP = 2000
@@ -47,6 +48,8 @@ class Manifest(Frozen):
     """Digest of everything that decides what the run makes."""
     scripted: bool
     """True: made by the scripted engine, for trying out; never to be published."""
+    reasoning: bool = False
+    """True: traces of reasoning models stand before their answers."""
 
 
 def formats() -> list[str]:
@@ -54,17 +57,21 @@ def formats() -> list[str]:
     return [name.replace("_", "-") for name in kinds.known(EXPORTERS)]
 
 
-def export(run: StoredRun, kind: str, path: Path, *, audited: Audit | None = None) -> Manifest:
+def export(run: StoredRun, kind: str, path: Path, *, reasoning: bool = False, audited: Audit | None = None) -> Manifest:
     """Write the rows of `run` to `path`: one file when it has a suffix, else a folder with data, manifest, `train/`.
 
-    Manifest and audit of a single file stand beside it, under its name. `audited` is the run's audit where it is known.
+    With `reasoning` the traces of reasoning models stand before their answers; never without. Manifest and audit of a single
+    file stand beside it, under its name. `audited` is the run's audit where it is known.
 
     Raises:
-        BadInputError: unknown format, nothing to export, or something else already stands at `path`.
+        BadInputError: unknown format, or one without a place for traces that are asked for; nothing to export; something else
+            already stands at `path`.
         NoRoomError: the disk refused; nothing is left.
     """
-    exporter = kinds.resolve(kind.replace("-", "_"), Exporter, folders=EXPORTERS)(kind=kind.replace("-", "_"))
+    exporter = _exporter(kind, reasoning=reasoning)
     rows = _checked(run, exporter, kind)
+    if reasoning:
+        rows = _with_traces(rows, run)
     single = bool(path.suffix)
     _refuse_foreign(path, single=single)
     pages = _pages(audited or (audit(run) if can_audit(run) else None))
@@ -76,7 +83,7 @@ def export(run: StoredRun, kind: str, path: Path, *, audited: Audit | None = Non
                 place = beside.enter_context(publish(_beside(path, name)))
                 place.write_text(text, encoding="utf-8")
                 files[_beside(path, name).name] = sha256(place)
-            manifest = _manifest(run, kind, count, files)
+            manifest = _manifest(run, kind, count, files, reasoning=reasoning)
             with publish(manifest_path(path)) as first:  # its name first: see _is_ours
                 _write_manifest(manifest, first)
         for name in AUDITS:
@@ -89,13 +96,41 @@ def export(run: StoredRun, kind: str, path: Path, *, audited: Audit | None = Non
         count = _write(exporter, rows, data)
         for name, text in pages.items():
             (folder / name).write_text(text, encoding="utf-8")
-        manifest = _manifest(run, kind, count, {name: sha256(folder / name) for name in (data.name, *pages)})
+        files = {name: sha256(folder / name) for name in (data.name, *pages)}
+        manifest = _manifest(run, kind, count, files, reasoning=reasoning)
         _write_manifest(manifest, folder / "manifest.json")
         fragments = exporter.fragments(data.name)
         for name, text in fragments.items():
             (folder / "train").mkdir(exist_ok=True)
             (folder / "train" / name).write_text(text, encoding="utf-8")
     return manifest
+
+
+def _exporter(kind: str, *, reasoning: bool) -> Exporter:
+    found, name = _found(kind), kind.replace("-", "_")
+    if not reasoning:
+        return found(kind=name)
+    if "reasoning" not in found.model_fields:
+        able = [one for one in formats() if "reasoning" in _found(one).model_fields]
+        msg = f"{kind} has no place for what a model thought before it answered"
+        raise BadInputError(msg, remedy=f"leave out --reasoning, or take --format {' or '.join(able)}")
+    return found.model_validate({"kind": name, "reasoning": True})
+
+
+def _found(kind: str) -> type[Exporter]:
+    found: type[Exporter] = kinds.resolve(kind.replace("-", "_"), Exporter, folders=EXPORTERS)
+    return found
+
+
+def _with_traces(rows: Iterator[Row], run: StoredRun) -> Iterator[Row]:
+    """Pass the rows on; raise at their end when none of them has a trace."""
+    some = False
+    for row in rows:
+        some = some or bool(row.reasoning)
+        yield row
+    if not some:
+        msg = f"no answer in {run.folder} has a trace: its models do not reason, or it is older than this field"
+        raise NothingToExportError(msg, remedy="leave out --reasoning")
 
 
 def manifest_path(path: Path) -> Path:
@@ -175,8 +210,10 @@ def _beside(path: Path, name: str) -> Path:
     return path.with_name(f"{path.name}.{name}")
 
 
-def _manifest(run: StoredRun, kind: str, rows: int, files: dict[str, str]) -> Manifest:
-    return Manifest(format=kind, rows=rows, files=files, recipe=run.digest, scripted=run.recipe.scripted)
+def _manifest(run: StoredRun, kind: str, rows: int, files: dict[str, str], *, reasoning: bool) -> Manifest:
+    return Manifest(
+        format=kind, rows=rows, files=files, recipe=run.digest, scripted=run.recipe.scripted, reasoning=reasoning
+    )
 
 
 def _write_manifest(manifest: Manifest, path: Path) -> None:

@@ -26,6 +26,7 @@ from selfinstruct import __version__, export, formats, runs, seeds
 from selfinstruct import recipe as recipes
 from selfinstruct.engines.base import together
 from selfinstruct.errors import BadInputError, DamageError, Exit
+from selfinstruct.judging import balance
 from selfinstruct.judging.audit import audit, can_audit
 from selfinstruct.ledger import Accounts
 from selfinstruct.pool import Pool
@@ -344,6 +345,8 @@ def _report(recipe: Recipe, folder: Path, target: int, ended: Ended, *, reused: 
             raise DamageError(msg, remedy=f"selfinstruct verify {folder}")
         if counted.ledger.accepted:
             written = dict(_exports(run, recipe))
+        for alarm, remedy in balance.of_run(run).alarms():
+            log.warning("skewed labels: %s; try: %s", alarm, remedy)
         trunk = [counted.drops_by_stage[label] for label in run.tree.trunk()]
     status, message, remedy = _verdict(ended, counted, target, folder, drops=sum(map(Counter, trunk), Counter()))
     return Report(folder, target, counted, status, message, remedy, written, reused, recipe.scripted)

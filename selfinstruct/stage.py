@@ -38,6 +38,7 @@ from selfinstruct.records import (
     SeedTask,
     content_id,
 )
+from selfinstruct.text.fence import fence
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -133,6 +134,11 @@ class Work:
         return reply
 
     @property
+    def provenance(self) -> Provenance:
+        """Where the latest answer came from. Who asks for several at once takes it before the next one comes."""
+        return self._provenance or self._inherited()
+
+    @property
     def answer(self) -> str:
         """What the latest call was answered."""
         return self._answer
@@ -148,13 +154,9 @@ class Work:
         """Return a chat prompt with the unreadable answer after it; its beginning stays as the server has it cached."""
         if isinstance(prompt, str):
             return prompt
-        told = prompts.render(
-            AGAIN,
-            language=self.language,
-            why=printable(unread.why),
-            answer=unread.answer[:SHOWN],
-            nonce=content_id(self.run_seed, AGAIN, self.id),
-        )
+        key = f"{self.run_seed}:{AGAIN}:{self.id}"
+        nonce, (why, answer) = fence(printable(unread.why), unread.answer[:SHOWN], key=key)
+        told = prompts.render(AGAIN, language=self.language, why=why, answer=answer, nonce=nonce)
         *before, last = prompt
         return (*before, last.model_copy(update={"content": f"{last.content}\n\n{told}"}))
 
@@ -164,7 +166,7 @@ class Work:
             {
                 "id": content_id(self.id, self._made),
                 "parent": self.record.id,
-                "provenance": self._provenance or self._inherited(),
+                "provenance": self.provenance,
                 **values,
             }
         )
@@ -307,6 +309,10 @@ class Stage(Frozen, Generic[In, Out]):
         """Names of the engines it asks."""
         return () if self.free else (self.engine,)
 
+    def named(self) -> tuple[str, ...]:
+        """Names of the engines that must stand in the recipe: the writer takes the place of any other that does not."""
+        return ()
+
     def wants(self) -> AbstractSet[Ability]:
         """Return what it wants of a server beside an answer: asked about before the run."""
         return frozenset()
@@ -352,6 +358,11 @@ class Exporter(Frozen):
         """Return configuration for trainers, file name -> text, ready beside the data file `file_name`."""
         del file_name
         return {}
+
+
+def answer_text(row: Row, *, reasoning: bool) -> str:
+    """Return a row's answer; where `reasoning` is asked for, its trace before it, as DeepSeek-R1 and Qwen3 write it."""
+    return f"<think>\n{row.reasoning}\n</think>\n\n{row.output}" if reasoning and row.reasoning else row.output
 
 
 def task_text(row: Row | PreferencePair) -> str:

@@ -29,7 +29,7 @@ LAYERS = [
     {"runs", "formats"},
     {"judging"},
     {"export"},
-    {"verify", "pipeline", "dataset", "dedupe", "novelty", "forecast", "doctor"},
+    {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor"},
     {"console"},
     {"cli"},
     {"__main__"},

@@ -20,22 +20,29 @@ from selfinstruct.text.show import printable
 
 @app.command()
 def stats(folder: Folder, *, as_json: Json = False) -> None:
-    """Show the funnel: what was made, kept, dropped, failed, and is open, per stage."""
+    """Show the funnel: what was made, kept, dropped, failed, and is open, per stage; and how even the labels are."""
     from rich.console import Console
 
-    from selfinstruct.console import funnel
+    from selfinstruct.console import funnel, labels
+    from selfinstruct.judging import balance
     from selfinstruct.runs import open_stored
 
     with open_stored(folder) as stored:
-        counted = stored.accounts()
+        counted, labelled = stored.accounts(), balance.of_run(stored)
         facts = {"recipe": stored.recipe.name, "target": stored.target, "ended": stored.ended}
     if as_json:
-        typer.echo(json.dumps({**facts, **counted.model_dump(mode="json")}))
+        told = labelled.model_dump(mode="json") if labelled.there else None
+        typer.echo(json.dumps({**facts, **counted.model_dump(mode="json"), "labels": told}))
     else:
         Console().print(funnel(counted))
+        if labelled.there:
+            Console().print(labels(labelled))
         typer.echo(
             f"{counted.ledger.accepted} of {facts['target']} rows; {counted.calls['total']} calls; {facts['ended'] or 'open'}"
         )
+    for alarm, remedy in labelled.alarms():
+        say(f"skewed labels: {alarm}")
+        say(f"  try: {remedy}")
     if list(counted.problems()):
         raise typer.Exit(Exit.FAILED)
 
@@ -169,12 +176,16 @@ def export(
     folder: Folder,
     form: Annotated[str, typer.Option("--format", help="See `selfinstruct export --help`.", metavar="FORMAT")],
     out: Annotated[Path, typer.Option("-o", help="File (with a suffix) or folder (with train/ fragments).")],
+    *,
+    reasoning: Annotated[
+        bool, typer.Option("--reasoning", help="Traces of reasoning models before their answers: <think>...</think>.")
+    ] = False,
 ) -> None:
     """Write the rows for a trainer: alpaca, messages, prompt-completion, dpo, dpo-text, parquet."""
     from selfinstruct.export import export as write
     from selfinstruct.runs import open_stored
 
     with open_stored(folder) as stored:
-        manifest = write(stored, form, out)
+        manifest = write(stored, form, out, reasoning=reasoning)
     typer.echo(out)
     say(f"{manifest.rows} rows; sha256 {next(iter(manifest.files.values()))}")

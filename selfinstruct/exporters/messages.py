@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from selfinstruct.stage import Exporter, task_text
+from selfinstruct.stage import Exporter, answer_text, task_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,11 +17,13 @@ class Messages(Exporter):
     """Never together with prompt and completion in one file: TRL would silently take those."""
 
     kind: Literal["messages"] = "messages"
+    reasoning: bool = False
+    """Put the trace before the answer, where there is one."""
 
     def rows(self, records: Iterator[Row]) -> Iterator[dict[str, Any]]:
         """Yield one conversation per row."""
         for row in records:
-            turns = (("user", task_text(row)), ("assistant", row.output))
+            turns = (("user", task_text(row)), ("assistant", answer_text(row, reasoning=self.reasoning)))
             yield {"messages": [{"role": role, "content": content} for role, content in turns]}
 
     def fragments(self, file_name: str) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from selfinstruct.stage import Exporter, task_text
+from selfinstruct.stage import Exporter, answer_text, task_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,13 +16,15 @@ class PromptCompletion(Exporter):
     """The best default for TRL (facts on export formats: labels of the prompt are -100)."""
 
     kind: Literal["prompt_completion"] = "prompt_completion"
+    reasoning: bool = False
+    """Put the trace before the answer, where there is one."""
 
     def rows(self, records: Iterator[Row]) -> Iterator[dict[str, Any]]:
         """Yield two message lists per row."""
         for row in records:
             yield {
                 "prompt": [{"role": "user", "content": task_text(row)}],
-                "completion": [{"role": "assistant", "content": row.output}],
+                "completion": [{"role": "assistant", "content": answer_text(row, reasoning=self.reasoning)}],
             }
 
     def fragments(self, file_name: str) -> Mapping[str, str]:

@@ -23,9 +23,9 @@ from tests.support.biased import STYLES, biased_recipe
 
 @pytest.fixture(scope="module")
 def biased(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two writers and two judges who like length and their own family's style; one reply in twenty unreadable."""
+    """A run of two writers and two judges who like length and their own family's style; three replies in ten unreadable."""
     folder = tmp_path_factory.mktemp("biased") / "run"
-    pipeline.run_sync(biased_recipe(slope=0.3, lift=0.5), folder, target=120)
+    pipeline.run_sync(biased_recipe(slope=0.3, lift=0.5, unreadable=0.3), folder, target=120)
     return folder
 
 
@@ -41,7 +41,7 @@ def write(folder: Path, path: Path, kind: str = "messages") -> export.Manifest:
 
 def test_planted_biases_come_out_of_the_pipeline(biased: Path, tmp_path: Path) -> None:
     """Against the same run with fair judges, the slope is steeper by what was planted; the lift is within its interval."""
-    pipeline.run_sync(biased_recipe(slope=0, lift=0), tmp_path / "fair", target=120)
+    pipeline.run_sync(biased_recipe(slope=0, lift=0, unreadable=0.3), tmp_path / "fair", target=120)
     found, fair = audit_of(biased), audit_of(tmp_path / "fair")
     assert found.length.value is not None
     assert fair.length.value is not None
@@ -58,7 +58,7 @@ def test_votes_of_two_judges_and_a_referee(tmp_path: Path) -> None:
     data = biased_recipe(slope=0, lift=0.8).model_dump(mode="json")
     first, second = (place for place, one in enumerate(data["stages"]) if one["kind"] == "rubric")
     judges = [data["stages"][place]["engine"] for place in (first, second)]
-    shared = {"judges": judges, "votes": 2, "doubt": 0.5, "referee": "writer"}
+    shared = {"judges": judges, "votes": 2, "doubt": 1.0, "referee": "writer"}
     data["stages"][first] |= {**shared, "sampling": {"max_tokens": 256, "temperature": 0.7}}
     del data["stages"][second]
     pipeline.run_sync(recipe.build(data), tmp_path / "run", target=40)
