@@ -122,7 +122,7 @@ class BiasedEngine(ScriptedEngine):
         reply = await super().complete(request)
         prompt = asked.at_first(request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content)
         wanted = asked.what(request, prompt)
-        draw = Random(self._key(request))
+        draw = Random(f"bias {self._key(request)}")  # the script draws from the bare key
         made = tuple(self._biased(one, wanted, prompt, draw) for one in reply.completions)
         return reply.model_copy(update={"completions": made})
 
