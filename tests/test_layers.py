@@ -26,7 +26,7 @@ LAYERS = [
     {"stages", "gates", "judges", "exporters", "runner", "ledger"},
     {"recipe"},
     {"runs", "formats"},
-    {"judging"},
+    {"judging", "split"},
     {"export"},
     {"verify", "pipeline", "dataset", "dedupe", "novelty", "forecast", "doctor"},
     {"console"},
