@@ -83,16 +83,13 @@ def sides(run: StoredRun, share: float) -> Sides:
     }
     width = len(next(iter(instructions), ""))
     found: dict[str, Side | None] = {}
-    placed: dict[str, Side] = {}  # a text without a token is near to nothing, not even to itself
     for row, body in run.store.scan(label, fate=Fate.ACCEPTED, upto=run.closing):
         instruction, text = instructions[row.path[:width]]
         texts = [text, f"{text}\n\n{body['record']['input']}"] if body["record"]["input"] else [text]
         near = {side for side, index in indices.items() if any(index.rival(one) for one in texts)}
-        near |= {placed[instruction]} if instruction in placed else set()
         found[row.path] = None if len(near) > 1 else next(iter(near), _drawn(instruction, share))
         if (side := found[row.path]) is not None:
             indices[side].extend(texts)
-            placed[instruction] = side
     return Sides(found)
 
 

@@ -41,9 +41,18 @@ def families() -> list[dict[str, str]]:
             {"instruction": f"Retell it for {words[0]}, please.", "input": story, "output": "Once."},
             {"instruction": f"Weigh {number} against the rest.", "input": words[1], "output": "Light."},
         ]
-    seed = load(shipped())[0][7].instruction
-    rows += [{"instruction": f"{seed} {ending}", "input": "", "output": "Yes."} for ending in ("Now.", "Soon, please.")]
-    return rows
+    return rows + [{"instruction": one, "input": "", "output": "Yes."} for pair in imitations() for one in pair]
+
+
+def imitations() -> list[tuple[str, str]]:
+    """Tasks in twos, each near to a seed (F about 0.7) and not to the other (0.4)."""
+    seeds = [words for seed in load(shipped())[0] if 10 <= len(words := seed.instruction.split()) <= 20][:12]
+    new = [f"xy{word}" for word in WORDS]
+    cuts = [(words, round(len(words) * 0.7)) for words in seeds]
+    return [
+        (" ".join([*words[:cut], *new[: len(words) - cut]]), " ".join([*new[: len(words) - cut], *words[-cut:]]))
+        for words, cut in cuts
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +115,9 @@ def test_one_instruction_one_side(crowded: Path) -> None:
     found = sorted_by_side(crowded, 0.5)
     at = {side: {task.instruction for task in found[side]} for side in Side}
     assert not at[Side.TRAIN] & at[Side.VALIDATION]
-    seed = load(shipped())[0][7].instruction
-    imitations = [side for side, tasks in found.items() for task in tasks if task.instruction.startswith(seed)]
-    assert len(imitations) == 2
-    assert len(set(imitations)) == 1
+    for first, second in imitations():
+        assert rouge_l(unicode_tokens(first), unicode_tokens(second)) < NEAR
+        assert len({side for side, there in at.items() if there & {first, second}}) == 1
 
 
 def test_all_formats_agree(demo: Path, tmp_path: Path) -> None:
