@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError
 
 from selfinstruct import kinds
-from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
 from selfinstruct.files import leftovers, publish, sha256
 from selfinstruct.judged import JudgedTask
 from selfinstruct.judging.stored import tasks
@@ -30,10 +30,6 @@ PARQUET_GROUP = 2000
 """Rows per Parquet row group: a viewer reads 50 rows without the rest."""
 TRAINERS = "trainers"
 """Folder of the fragments. In one called `train`, `datasets` would look for the rows of that split."""
-
-
-class NothingToExportError(BadInputError):
-    """The run can give this format, but has no record for it."""
 
 
 class Manifest(Frozen):

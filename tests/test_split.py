@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from selfinstruct import export, pipeline, recipe, runs
-from selfinstruct.errors import BadInputError
-from selfinstruct.export import NothingToExportError
+from selfinstruct.errors import BadInputError, NothingToExportError
 from selfinstruct.judging import stored
 from selfinstruct.records import content_id
 from selfinstruct.seeds import load, shipped

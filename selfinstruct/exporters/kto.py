@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from selfinstruct.errors import BadInputError
+from selfinstruct.errors import BadInputError, NothingToExportError
 from selfinstruct.exporters._fragments import trl
 from selfinstruct.judged import JudgedTask
 from selfinstruct.records import Dropped, DropReason, Row
@@ -43,7 +43,12 @@ class Kto(Exporter):
         return self.model_copy(update={"least": least})
 
     def rows(self, records: Iterator[JudgedTask]) -> Iterator[dict[str, Any] | Dropped]:
-        """Yield prompt, completion, label and score; a Dropped for answers unscored, between, repeated or contradictory."""
+        """Yield prompt, completion, label and score; a Dropped for answers unscored, between, repeated or contradictory.
+
+        Raises:
+            NothingToExportError: all labels are alike; it would train without an error, to no purpose.
+        """
+        labelled = {True: 0, False: 0}
         for task in records:
             labels: dict[str, set[bool]] = {}
             for one in task.scored:
@@ -61,12 +66,17 @@ class Kto(Exporter):
                     yield _left_out("equal_text")
                 else:
                     done.add(one.text)
+                    labelled[label] += 1
                     yield {
                         "prompt": [{"role": "user", "content": task_text(task)}],
                         "completion": [{"role": "assistant", "content": one.text}],
                         "label": label,
                         "score": one.score,
                     }
+
+        if (count := sum(labelled.values())) and count in labelled.values():
+            msg = f"kto: all {count} answers are {'good' if labelled[True] else 'bad'}, and nothing tells them apart"
+            raise NothingToExportError(msg, remedy="another threshold: --set least=SCORE; in a split a larger share")
 
     def _label(self, score: float | None) -> bool | None:
         if score is None or self.least is None:

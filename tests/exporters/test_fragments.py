@@ -30,7 +30,7 @@ TAGS = {"role_tag", "content_tag", "user_tag", "assistant_tag", "observation_tag
 DEFAULT_TAGS = {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"}
 
 AXOLOTL = {"path", "split", "type", "data_files", "revision", "ds_type", "name", "field_messages", "roles_to_train"}
-AXOLOTL |= {"message_property_mappings", "roles", "train_on_eos", "chat_template", "field_chosen", "field_rejected"}
+AXOLOTL |= {"message_property_mappings", "roles", "train_on_eos", "chat_template"}
 """Keys of an entry of `datasets`; unknown ones are ignored there, too."""
 ROLES = {"user": "user", "assistant": "assistant", "system": "system", "tool": "tool"}
 """Roles of preference data; SFT also takes human and gpt."""

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from selfinstruct import export, kinds, pipeline, recipe, runs
-from selfinstruct.errors import BadInputError
-from selfinstruct.export import NothingToExportError
+from selfinstruct.errors import BadInputError, NothingToExportError
 from selfinstruct.exporters.kto import Kto
 from selfinstruct.exporters.ranked import Ranked
 from selfinstruct.judged import Candidate, JudgedTask
@@ -100,6 +99,15 @@ def test_kto_never_says_good_and_bad_of_one_text() -> None:
     assert rules == ["equal_text", "both_labels", "both_labels", "unscored"]
 
 
+def test_kto_refuses_labels_that_are_all_alike(demo: Path, tmp_path: Path) -> None:
+    """All good or all bad trains without an error and teaches nothing: no file, and the thresholds are named."""
+    for least, label in ((0, "good"), (99, "bad")):
+        with pytest.raises(NothingToExportError, match=f"all [0-9]+ answers are {label}") as caught:
+            written(demo, "kto", tmp_path / "x.jsonl", least=least)
+        assert "--set least=" in caught.value.remedy
+    assert not list(tmp_path.iterdir())
+
+
 def test_ranked_lists_are_sorted_and_say_something(demo: Path, tmp_path: Path) -> None:
     """Best first, no text twice, never one score for all; lists and what was left out are all tasks."""
     manifest, rows = written(demo, "ranked", tmp_path / "ranked.jsonl")
@@ -167,7 +175,7 @@ def strings(value: Any) -> list[str]:
 def test_a_format_that_gives_no_row_writes_no_file(tmp_path: Path) -> None:
     """One answer a task ranks nothing: said with the reason, nothing left behind, and no end for a run that exports it."""
     sets = ["stages.respond.n=1", "exports=[ranked, kto]"]
-    report = pipeline.run_sync(recipe.load("demo", environment={}, sets=sets), tmp_path / "run", target=10)
+    report = pipeline.run_sync(recipe.load("demo", environment={}, sets=sets), tmp_path / "run", target=20)
     assert set(report.exports) == {"kto"}
     with (
         runs.open_stored(tmp_path / "run") as run,
