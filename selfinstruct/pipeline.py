@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from selfinstruct import __version__, export, formats, runs, seeds
 from selfinstruct import recipe as recipes
 from selfinstruct.engines.base import together
-from selfinstruct.errors import BadInputError, DamageError, Exit
+from selfinstruct.errors import BadInputError, DamageError, Exit, NothingToExportError
 from selfinstruct.judging import balance
 from selfinstruct.ledger import Accounts
 from selfinstruct.pool import Pool
@@ -354,9 +354,7 @@ def _report(recipe: Recipe, folder: Path, target: int, ended: Ended, *, reused: 
 def _exports(run: runs.StoredRun, recipe: Recipe) -> Any:  # noqa: ANN401
     for kind in recipe.exports:
         path = run.folder / "exports" / kind
-        with suppress(
-            export.NothingToExportError
-        ):  # no pair among few rows is no fault of the run; the funnel shows it
+        with suppress(NothingToExportError):  # no pair among few rows is no fault of the run; the funnel shows it
             yield kind, (path, export.export(run, kind, path))
 
 
