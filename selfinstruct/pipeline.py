@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from selfinstruct import __version__, export, formats, runs, seeds
 from selfinstruct import recipe as recipes
 from selfinstruct.engines.base import together
-from selfinstruct.errors import BadInputError, DamageError, Exit
+from selfinstruct.errors import BadInputError, DamageError, Exit, NothingToExportError
 from selfinstruct.judging import balance
 from selfinstruct.judging.audit import audit, can_audit
 from selfinstruct.ledger import Accounts
@@ -356,9 +356,7 @@ def _exports(run: runs.StoredRun, recipe: Recipe) -> Any:  # noqa: ANN401
     audited = audit(run) if recipe.exports and can_audit(run) else None
     for kind in recipe.exports:
         path = run.folder / "exports" / kind
-        with suppress(
-            export.NothingToExportError
-        ):  # no pair among few rows is no fault of the run; the funnel shows it
+        with suppress(NothingToExportError):  # no pair among few rows is no fault of the run; the funnel shows it
             yield kind, (path, export.export(run, kind, path, audited=audited))
 
 

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 from pydantic import InstanceOf, SerializeAsAny
 
@@ -30,7 +30,6 @@ from selfinstruct.records import (
     Dropped,
     DropReason,
     Frozen,
-    PreferencePair,
     Provenance,
     Record,
     Request,
@@ -345,18 +344,28 @@ class Exporter(Frozen):
     """Makes rows of a format from finished records. Writing, naming and publishing them is `export.py`'s."""
 
     kind: str
-    reads: ClassVar[type[Record]] = Row
+    reads: ClassVar[type[Any]] = Row
+    """A record type; or `judged.JudgedTask`: every accepted instance with its answers and their verdicts."""
     suffix: ClassVar[str] = ".jsonl"
     columns: ClassVar[dict[str, str]] = {}
     """Column -> Arrow type, for formats that have types."""
 
     @abstractmethod
-    def rows(self, records: Iterator[Any]) -> Iterator[dict[str, Any]]:
-        """Yield one dict per row, every key in every row."""
+    def rows(self, records: Iterator[Any]) -> Iterator[dict[str, Any] | Dropped]:
+        """Yield one dict per row, every key in every row; a Dropped for what the format has no row for: it is counted."""
 
-    def fragments(self, file_name: str) -> Mapping[str, str]:
-        """Return configuration for trainers, file name -> text, ready beside the data file `file_name`."""
-        del file_name
+    def fitted(self, stages: Sequence[Stage[Any, Any]]) -> Self:
+        """Return it with what follows from the stages of the run; itself as a rule.
+
+        Raises:
+            BadInputError: they leave open what it must know.
+        """
+        del stages
+        return self
+
+    def fragments(self, train: str, validation: str = "") -> Mapping[str, str]:
+        """Return configuration for trainers, file name -> text. They lie in a folder of their own beside the data files."""
+        del train, validation
         return {}
 
 
@@ -365,7 +374,19 @@ def answer_text(row: Row, *, reasoning: bool) -> str:
     return f"<think>\n{row.reasoning}\n</think>\n\n{row.output}" if reasoning and row.reasoning else row.output
 
 
-def task_text(row: Row | PreferencePair) -> str:
+class HasTask(Protocol):
+    """A row, a pair or a judged task: something that a user asked."""
+
+    @property
+    def instruction(self) -> str:
+        """The task."""
+
+    @property
+    def input(self) -> str:
+        """What it is about; empty where it needs nothing."""
+
+
+def task_text(row: HasTask) -> str:
     """Return what a user would send: the instruction, and the input after a blank line where there is one."""
     return f"{row.instruction}\n\n{row.input}" if row.input else row.instruction
 

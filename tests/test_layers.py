@@ -27,7 +27,7 @@ LAYERS = [
     {"stages", "gates", "judges", "exporters", "runner", "ledger"},
     {"recipe"},
     {"runs", "formats"},
-    {"judging"},
+    {"judging", "split"},
     {"export"},
     {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor"},
     {"console"},

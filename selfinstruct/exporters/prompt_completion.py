@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from selfinstruct.exporters._fragments import trl
 from selfinstruct.stage import Exporter, answer_text, task_text
 
 if TYPE_CHECKING:
@@ -27,21 +28,6 @@ class PromptCompletion(Exporter):
                 "completion": [{"role": "assistant", "content": answer_text(row, reasoning=self.reasoning)}],
             }
 
-    def fragments(self, file_name: str) -> Mapping[str, str]:
+    def fragments(self, train: str, validation: str = "") -> Mapping[str, str]:
         """TRL's lines."""
-        return {"trl_sft.py": _TRL.format(file=file_name)}
-
-
-_TRL = '''"""Train on {file} with TRL: pip install trl; python trl_sft.py"""
-
-from datasets import load_dataset
-from trl import SFTConfig, SFTTrainer
-
-MODEL = "MODEL"  # put yours here
-
-SFTTrainer(
-    model=MODEL,
-    args=SFTConfig(output_dir="sft"),
-    train_dataset=load_dataset("json", data_files="{file}", split="train"),
-).train()
-'''
+        return trl("SFT", train, validation)

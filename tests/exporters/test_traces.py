@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from selfinstruct import export, pipeline, recipe, runs
+from selfinstruct import errors, export, pipeline, recipe, runs
 from selfinstruct.engines.scripted import TRACE
 from selfinstruct.errors import BadInputError, Exit
 from selfinstruct.records import Fate, Response, Row
@@ -144,6 +144,6 @@ def test_formats_without_a_place_refuse(folder: Path, tmp_path: Path, kind: str)
 def test_a_run_without_traces_says_so(tmp_path: Path) -> None:
     """Asked for where no model reasons: refused, and no file."""
     pipeline.run_sync(recipe.load("demo", environment={}, sets=["exports=[]"]), tmp_path / "run", target=5)
-    with pytest.raises(export.NothingToExportError, match="has a trace"):
+    with pytest.raises(errors.NothingToExportError, match="has a trace"):
         write(tmp_path / "run", "messages", tmp_path / "out/x.jsonl", reasoning=True)
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()

@@ -197,6 +197,15 @@ def test_every_export_carries_it(biased: Path, tmp_path: Path, name: str) -> Non
     assert [file.name for file in data_files(folder)] == ["train.jsonl" if name == "out" else name]
 
 
+def test_a_split_carries_it_once(biased: Path, tmp_path: Path) -> None:
+    """Two sides, one audit of the whole run, all named by the manifest."""
+    with runs.open_stored(biased) as run:
+        manifest = export.export(run, "messages", tmp_path / "out", split=0.3)
+    assert sorted(manifest.files) == ["audit.json", "audit.md", "train.jsonl", "validation.jsonl"]
+    assert list(export.verify_export(tmp_path / "out")) == []
+    assert Audit.model_validate_json((tmp_path / "out/audit.json").read_bytes()) == audit_of(biased)
+
+
 @pytest.mark.parametrize("name", ["out", "out.jsonl"])
 @pytest.mark.parametrize("part", ["audit.json", "audit.md"])
 def test_a_changed_audit_is_found(biased: Path, tmp_path: Path, name: str, part: str) -> None:
