@@ -12,6 +12,7 @@ from selfinstruct.gates.score import Score
 from selfinstruct.judging import stored
 from selfinstruct.judging.bias import taken
 from selfinstruct.judging.estimate import Estimate
+from selfinstruct.judging.gain import Gain, Gainer
 from selfinstruct.judging.seen import Hesitation, Seen
 from selfinstruct.judging.stability import Agreement, Orders, orders
 from selfinstruct.records import Fate, Frozen, Instance, Judgement, PreferencePair
@@ -80,6 +81,8 @@ class Audit(Frozen):
     """Votes of one judge on one answer."""
     each_other: Agreement
     """Several judges on one answer."""
+    gain: Gain | None
+    """What the best of 1, 2, ... answers scores; None where tasks have one answer each."""
     hesitation: Hesitation | None
     flags: dict[str, int]
     """Flag -> verdicts that carry it."""
@@ -99,8 +102,11 @@ def audit(run: StoredRun, *, families: Mapping[str, str] | None = None, sample: 
         families or {}
     )
     seen = Seen(families=told, refereed=[stage.label for stage in judges if _said(stage, "referee", "")])
+    funnel = _funnel(run, counted)
+    gainer = Gainer(funnel.least)
     for task in stored.tasks(run, every=max(1, -(-number // sample))):
         seen.add(task)
+        gainer.add(task)
     length = seen.slope.estimate()
     per_doubling = round(taken(length), 6)
     scales = {stage.scale for stage in judges}
@@ -116,7 +122,7 @@ def audit(run: StoredRun, *, families: Mapping[str, str] | None = None, sample: 
         families={model: family(model, families=told) for model in sorted({*seen.writers, *seen.judges})},
         scale=scales.pop() if len(scales) == 1 else None,
         histogram={f"{score:g}": count for score, count in sorted(seen.histogram.items())},
-        funnel=_funnel(run, counted),
+        funnel=funnel,
         length=length,
         per_doubling=per_doubling,
         rechosen=seen.rechosen(per_doubling),
@@ -126,6 +132,7 @@ def audit(run: StoredRun, *, families: Mapping[str, str] | None = None, sample: 
         orders=orders(verdicts(run)),
         itself=seen.repeats.itself(),
         each_other=seen.repeats.each_other(),
+        gain=gainer.result(),
         hesitation=seen.hesitation(),
         flags=dict(sorted(seen.flags.items())),
     )

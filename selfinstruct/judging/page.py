@@ -21,6 +21,7 @@ def page(audit: Audit) -> str:
         _who(audit),
         _scores(audit),
         _gate(audit),
+        _gain(audit),
         _figures(audit),
         _meanings(audit),
         _unknown(audit),
@@ -84,6 +85,19 @@ def _gate(audit: Audit) -> str:
     rows += [("**kept**", told.kept)]
     lines = [f"| {what} | {count:,} | {_percent(count, told.judged)} |" for what, count in rows]
     return "\n".join(["## The score gate of the run", "", "| rows | | |", "| --- | ---: | ---: |", *lines])
+
+
+def _gain(audit: Audit) -> str:
+    if audit.gain is None:
+        return ""
+    kept = any(one.kept is not None for one in audit.gain.best)
+    head = ["| answers | mean score of the best |" + " tasks kept |" * kept, "| ---: | ---: |" + " ---: |" * kept]
+    lines = [
+        f"| {one.answers} | {one.score:.2f} |" + (f" {one.kept:.1%} |" if one.kept is not None else "")
+        for one in audit.gain.best
+    ]
+    told = f"Of {counted(audit.gain.tasks, 'task')} with {len(audit.gain.best)} scored answers each, drawn without putting back."
+    return "\n".join(["## What more answers buy", "", *head, *lines, "", told])
 
 
 def _figures(audit: Audit) -> str:
