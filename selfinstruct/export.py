@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from selfinstruct import kinds
 from selfinstruct.errors import BadInputError, DamageError
 from selfinstruct.files import leftovers, publish, sha256
+from selfinstruct.judging import refilter
 from selfinstruct.recipe import EXPORTERS
 from selfinstruct.records import Fate, Frozen, PreferencePair
 from selfinstruct.stage import Exporter
@@ -39,6 +40,8 @@ class Manifest(Frozen):
     """Digest of everything that decides what the run makes."""
     scripted: bool
     """True: made by the scripted engine, for trying out; never to be published."""
+    cut: dict[str, float] = {}
+    """Thresholds that were asked for instead of the run's own (`refilter`); empty for the run's own."""
 
 
 def formats() -> list[str]:
@@ -46,21 +49,23 @@ def formats() -> list[str]:
     return [name.replace("_", "-") for name in kinds.known(EXPORTERS)]
 
 
-def export(run: StoredRun, kind: str, path: Path) -> Manifest:
+def export(run: StoredRun, kind: str, path: Path, *, cut: refilter.Cut | None = None) -> Manifest:
     """Write the rows of `run` to `path`: one file when it has a suffix, else a folder with data, manifest, `train/`.
+
+    With `cut`, the rows and pairs that it keeps instead of those that the run kept.
 
     Raises:
         BadInputError: unknown format, nothing to export, or something else already stands at `path`.
         NoRoomError: the disk refused; nothing is left.
     """
     exporter = kinds.resolve(kind.replace("-", "_"), Exporter, folders=EXPORTERS)(kind=kind.replace("-", "_"))
-    rows = _checked(run, exporter, kind)
+    rows = _checked(run, exporter, kind, cut)
     single = bool(path.suffix)
     _refuse_foreign(path, single=single)
     if single:
         with publish(path) as temporary:
             count = _write(exporter, rows, temporary)
-            manifest = _manifest(run, kind, count, {path.name: sha256(temporary)})
+            manifest = _manifest(run, kind, count, {path.name: sha256(temporary)}, cut)
             with publish(manifest_path(path)) as beside:  # its name first: see _half_done
                 _write_manifest(manifest, beside)
         return manifest
@@ -68,7 +73,7 @@ def export(run: StoredRun, kind: str, path: Path) -> Manifest:
         folder.mkdir()
         data = folder / f"train{exporter.suffix}"
         count = _write(exporter, rows, data)
-        manifest = _manifest(run, kind, count, {data.name: sha256(data)})
+        manifest = _manifest(run, kind, count, {data.name: sha256(data)}, cut)
         _write_manifest(manifest, folder / "manifest.json")
         fragments = exporter.fragments(data.name)
         for name, text in fragments.items():
@@ -99,21 +104,24 @@ def verify_export(path: Path) -> Iterator[str]:
             yield f"{file}: bytes are not those of the manifest"
 
 
-def _checked(run: StoredRun, exporter: Exporter, kind: str) -> Iterator[Any]:
+def _checked(run: StoredRun, exporter: Exporter, kind: str, cut: refilter.Cut | None) -> Iterator[Any]:
     """Return an iterator over the records, having made sure that there is at least one."""
     label = run.writer_of(exporter.reads)
     if label is None:
         add = "`pair` (after `respond` and a judge)" if exporter.reads is PreferencePair else "`select`"
         msg = f"{run.folder} cannot give {kind}: its recipe makes no {exporter.reads.__name__} records"
         raise BadInputError(msg, remedy=f"add the stage {add} to the recipe and start a new run")
-    records = (
+    records: Iterator[Any] = (
         exporter.reads.model_validate(body["record"])
         for _, body in run.store.scan(label, fate=Fate.ACCEPTED, upto=run.closing)
     )
+    if cut is not None:
+        records = refilter.records(run, cut, exporter.reads)
     first = next(records, None)
     if first is None:
-        msg = f"{run.folder} has nothing to export as {kind}: stage {label} accepted nothing"
-        raise NothingToExportError(msg, remedy=f"selfinstruct drops {run.folder}")
+        kept = "accepted nothing" if cut is None else f"has nothing of a score of {cut.min_score:g}"
+        msg = f"{run.folder} has nothing to export as {kind}: stage {label} {kept}"
+        raise NothingToExportError(msg, remedy=f"selfinstruct {'drops' if cut is None else 'sweep'} {run.folder}")
     return itertools.chain([first], records)
 
 
@@ -143,8 +151,11 @@ def _write_parquet(exporter: Exporter, rows: Iterator[dict[str, Any]], path: Pat
     return count
 
 
-def _manifest(run: StoredRun, kind: str, rows: int, files: dict[str, str]) -> Manifest:
-    return Manifest(format=kind, rows=rows, files=files, recipe=run.digest, scripted=run.recipe.scripted)
+def _manifest(
+    run: StoredRun, kind: str, rows: int, files: dict[str, str], cut: refilter.Cut | None
+) -> Manifest:
+    asked = {} if cut is None else cut.asked()
+    return Manifest(format=kind, rows=rows, files=files, recipe=run.digest, scripted=run.recipe.scripted, cut=asked)
 
 
 def _write_manifest(manifest: Manifest, path: Path) -> None:

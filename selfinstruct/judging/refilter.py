@@ -1,0 +1,119 @@
+"""Another threshold for a run that exists, without a call and without changing it. Knows no format and no file."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from selfinstruct.errors import BadInputError
+from selfinstruct.judging.replay import replayed
+from selfinstruct.judging.scored import check_threshold, judged_records, of_run, scale_of, threshold_of
+from selfinstruct.records import DropReason, Frozen, PreferencePair, Record, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from selfinstruct.runs import StoredRun
+
+
+class Cut(Frozen):
+    """What is asked of a row, and of a preference pair, to be kept."""
+
+    min_score: float
+    """Lowest score of a row, and of the chosen answer of a pair."""
+    min_margin: float | None = None
+    """Lowest margin of a pair; None for the run's own."""
+
+    def asked(self) -> dict[str, float]:
+        """Return what was asked for, for a manifest."""
+        return self.model_dump(exclude_none=True)
+
+
+class Books(Frozen):
+    """What a cut makes of a run: reached = kept + dropped + unscored."""
+
+    cut: dict[str, float]
+    reached: int
+    """Rows that came as far as the judge's verdict."""
+    kept: int
+    dropped: dict[str, int]
+    """By rule: `score` by this cut, any other as in the run."""
+    unscored: int
+    before: int
+    """Rows that the run itself keeps."""
+    target: int
+    """Rows that the run was asked for."""
+    unasked: tuple[str, ...] = ()
+    """Gates that stand behind the score's: they were never asked about a row that only this cut keeps."""
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the equation holds."""
+        return self.reached == self.kept + sum(self.dropped.values()) + self.unscored
+
+
+def refilter(run: StoredRun, cut: Cut) -> Books:
+    """Count what `cut` keeps of the rows of `run`.
+
+    Raises:
+        BadInputError: a threshold outside of the judge's scale, or a run without scores.
+    """
+    check_threshold(cut.min_score, scale_of(run))
+    table = of_run(run)
+    kept = sum(row.score >= cut.min_score for row in table.rows)
+    below = len(table.rows) - kept
+    return Books(
+        cut=cut.asked(),
+        reached=table.reached,
+        kept=kept,
+        dropped={**({"score": below} if below else {}), **table.dropped},
+        unscored=table.unscored,
+        before=sum(row.score >= table.threshold for row in table.rows),
+        target=run.target,
+        unasked=_behind(run) if cut.min_score < table.threshold else (),
+    )
+
+
+def records(run: StoredRun, cut: Cut, kind: type[Record]) -> Iterator[Record]:
+    """Yield the records of `kind` (rows or pairs) that `cut` keeps, in order.
+
+    Raises:
+        BadInputError: records of another kind, which have no score.
+    """
+    if kind is Row:
+        for rule, record in judged_records(run):
+            if rule in {None, "score"} and record["score"] is not None and record["score"] >= cut.min_score:
+                yield Row.model_validate(record)
+    elif kind is PreferencePair:
+        yield from (one for one in pairs(run, cut) if isinstance(one, PreferencePair))
+    else:
+        msg = f"{kind.__name__} records have no threshold"
+        raise BadInputError(msg, remedy=f"selfinstruct export {run.folder} writes them as they are")
+
+
+def pairs(run: StoredRun, cut: Cut) -> Iterator[PreferencePair | DropReason]:
+    """Yield what the run's pairing makes of its answers under this cut: for each instance a pair, or why there is none.
+
+    Raises:
+        BadInputError: the run pairs nothing, or its pairing does not know what the cut asks.
+    """
+    stage = next((one for one in reversed(run.recipe.stages) if one.writes() is PreferencePair), None)
+    if stage is None:
+        msg = f"{run.folder} cannot give pairs: its recipe makes none"
+        raise BadInputError(msg, remedy="add the stage `pair` (after `respond` and a judge) and start a new run")
+    asked = {"least_chosen": cut.min_score, "least_margin": cut.min_margin}
+    changed = {name: value for name, value in asked.items() if value is not None}
+    if unknown := sorted(changed.keys() - type(stage).model_fields.keys()):
+        msg = f"stage {stage.label} pairs without {', '.join(unknown)}"
+        raise BadInputError(msg, remedy="leave the option out")
+    again: Any = type(stage).model_validate({**stage.model_dump(), "gates": stage.gates, **changed})
+    with asyncio.Runner() as loop:
+        for work in replayed(run, stage.label):
+            for made in loop.run(again.process(work.record, work)):
+                yield made if isinstance(made, PreferencePair) else made.reason
+
+
+def _behind(run: StoredRun) -> tuple[str, ...]:
+    stage = next(one for one in run.recipe.stages if one.writes() is Row)
+    names = [gate.kind for gate in stage.gates]
+    return tuple(names[names.index("score") + 1 :]) if threshold_of(run.recipe) is not None else ()
