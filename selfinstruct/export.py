@@ -40,8 +40,8 @@ class Manifest(Frozen):
     """Digest of everything that decides what the run makes."""
     scripted: bool
     """True: made by the scripted engine, for trying out; never to be published."""
-    cut: dict[str, float] = {}
-    """Thresholds that were asked for instead of the run's own (`refilter`); empty for the run's own."""
+    cut: dict[str, float] | None = None
+    """Thresholds that were asked for instead of the run's own (`refilter`); None for the run's own."""
 
 
 def formats() -> list[str]:
@@ -151,10 +151,8 @@ def _write_parquet(exporter: Exporter, rows: Iterator[dict[str, Any]], path: Pat
     return count
 
 
-def _manifest(
-    run: StoredRun, kind: str, rows: int, files: dict[str, str], cut: refilter.Cut | None
-) -> Manifest:
-    asked = {} if cut is None else cut.asked()
+def _manifest(run: StoredRun, kind: str, rows: int, files: dict[str, str], cut: refilter.Cut | None) -> Manifest:
+    asked = None if cut is None else cut.asked()
     return Manifest(format=kind, rows=rows, files=files, recipe=run.digest, scripted=run.recipe.scripted, cut=asked)
 
 

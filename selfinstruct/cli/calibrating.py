@@ -1,4 +1,4 @@
-"""Commands about the threshold: sweep, refilter, label."""
+"""Commands about the threshold of a judge: sweep, refilter, label."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from selfinstruct.errors import BadInputError
 
 if TYPE_CHECKING:
     from selfinstruct.judging.refilter import Books, Cut
+    from selfinstruct.judging.scored import ScoredTable
+    from selfinstruct.judging.sheet import Sheet
     from selfinstruct.runs import StoredRun
 
 Source = Annotated[
@@ -58,7 +60,8 @@ def refilter(
         list[str] | None, typer.Option("--format", help="As for export [default: messages]; several may be given.")
     ] = None,
     min_margin: Annotated[
-        float | None, typer.Option("--min-margin", min=0, help="Lowest margin of a preference pair [default: the run's].")
+        float | None,
+        typer.Option("--min-margin", min=0, help="Lowest margin of a preference pair [default: the run's]."),
     ] = None,
     *,
     as_json: Json = False,
@@ -107,3 +110,83 @@ def _tell(books: Books) -> None:
         say(f"more than the {books.target:,} that were ordered: all of them are kept")
     if books.unasked:
         say(f"never asked about the rows that come in addition: {', '.join(books.unasked)} (after score in the recipe)")
+
+
+@app.command()
+def label(
+    source: Source,
+    n: Annotated[int, typer.Option("-n", min=1, help="Labels wanted, those of earlier sittings among them.")] = 50,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="Label sheet [default: RUN/labels.jsonl or FILE.labels.jsonl].")
+    ] = None,
+    to_csv: Annotated[Path | None, typer.Option("--csv", help="Write a sheet to fill in elsewhere, and end.")] = None,
+    from_csv: Annotated[Path | None, typer.Option("--from", help="Take over a sheet that was filled in.")] = None,
+    precision: Annotated[
+        float, typer.Option("--precision", min=0.01, max=1, help="Share of the kept rows that you would keep too.")
+    ] = 0.9,
+    scale: Scale = None,
+    *,
+    report: Annotated[bool, typer.Option("--report", help="Only tell what the labels say.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Label rows yourself, a key each, and learn how far the judge can be believed and which threshold to take.
+
+    Rows are drawn by score, more of them near the threshold in use; the judge's verdict is never shown. Every key is saved
+    at once: stop with q, and the same command goes on.
+    """
+    from selfinstruct.judging import scored
+    from selfinstruct.judging.calibration import calibrate
+    from selfinstruct.judging.sheet import open_sheet, read_sheet
+    from selfinstruct.judging.told import told
+
+    if sum(map(bool, (to_csv, from_csv, report))) > 1:
+        msg = "--csv, --from and --report are three different things to do"
+        raise BadInputError(msg, remedy="give one of them at a time")
+    table = scored.load(source, scale=scale)
+    path = sheet or (source / "labels.jsonl" if source.is_dir() else source.with_name(f"{source.name}.labels.jsonl"))
+    if to_csv is not None:
+        _write_sheet(table, path, to_csv, n)
+        return
+    if report:
+        labels = read_sheet(path, table)
+    else:
+        with open_sheet(path, table) as labels:
+            if from_csv is not None:
+                _take_over(table, labels, from_csv)
+            else:
+                from selfinstruct.cli._labelling import label_rows
+
+                label_rows(table, labels, n)
+    found = calibrate(table, labels, precision=precision)
+    if found is not None:
+        typer.echo(found.model_dump_json() if as_json else told(found, source=source))
+    elif report:
+        msg = f"{path} has no label yet"
+        raise BadInputError(msg, remedy=f"selfinstruct label {source}")
+
+
+def _write_sheet(table: ScoredTable, sheet: Path, out: Path, n: int) -> None:
+    """Write the first `n` rows to label that have no label yet."""
+    from itertools import islice
+
+    from selfinstruct.judging.drawn import order
+    from selfinstruct.judging.sheet import read_sheet
+    from selfinstruct.judging.spreadsheet import write_csv
+
+    known = read_sheet(sheet, table).labels if sheet.exists() else {}
+    rows = list(islice((row for row in order(table) if row.id not in known), n))
+    write_csv(out, rows)
+    typer.echo(out)
+    say(f"{len(rows)} rows: fill in `score` ({table.scale[0]:g} to {table.scale[1]:g}) or `keep` (yes, no), then:")
+    say(f"  selfinstruct label {table.source} --from {out}")
+
+
+def _take_over(table: ScoredTable, sheet: Sheet, filled: Path) -> None:
+    """Append what the file says that the sheet does not say yet."""
+    from selfinstruct.judging.spreadsheet import read_csv
+
+    labels = read_csv(filled, table, good=sheet.header.good)
+    new = [one for one in labels if sheet.labels.get(one.row) != one]
+    for one in new:
+        sheet.put(one)
+    say(f"{len(labels)} labels in {filled}, {len(new)} of them new")

@@ -100,8 +100,8 @@ def of_run(run: StoredRun) -> ScoredTable:
         elif score is None:
             unscored += 1
         else:
-            found = (record[name] for name in ("id", "instruction", "input", "output"))
-            rows.append(ScoredRow(*found, score, record["is_classification"]))
+            texts = record["instruction"], record["input"], record["output"]
+            rows.append(ScoredRow(record["id"], *texts, score, record["is_classification"]))
     reached = run.store.worked(upto=run.closing).get(label, 0)
     if reached != len(rows) + other.total() + unscored:
         msg = f"{run.folder}: {reached} rows were judged, but {len(rows) + other.total() + unscored} are accounted for"
@@ -144,7 +144,9 @@ def scale_of(run: StoredRun) -> tuple[float, float]:
     scales = [scale for judge in judges if (scale := getattr(judge, "scale", None)) is not None]
     if not scales:
         msg = f"{run.folder} has no scores: no stage of its recipe judges on a scale"
-        raise BadInputError(msg, remedy="add `respond`, a judge and `select` to the recipe, or: selfinstruct judge FILE")
+        raise BadInputError(
+            msg, remedy="add `respond`, a judge and `select` to the recipe, or: selfinstruct judge FILE"
+        )
     return float(min(one[0] for one in scales)), float(max(one[1] for one in scales))
 
 
@@ -171,7 +173,7 @@ def _of_file(path: Path, scale: tuple[float, float]) -> ScoredTable:
         if score is None:
             unscored += 1
             continue
-        texts = [str(row.get(name) or "") for name in ("instruction", "input", "output")]
+        texts = str(row["instruction"] or ""), str(row.get("input") or ""), str(row["output"] or "")
         name = content_id(*texts)
         seen[name] += 1
         rows.append(ScoredRow(name if seen[name] == 1 else content_id(name, seen[name]), *texts, score))

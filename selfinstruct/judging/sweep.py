@@ -90,7 +90,9 @@ def script(text: str) -> str:
 def chart(steps: Sequence[Step]) -> str:
     """Return the table as text, a bar for the kept share in each line."""
     pairs_too = any(step.pairs is not None for step in steps)
-    head = f"{'least':>6} {'kept':>9} {'share':>7}  {'':{BAR}} {'words':>7}  " + " ".join(f"{one:>6}" for one in SCRIPTS)
+    head = f"{'least':>6} {'kept':>9} {'share':>7}  {'':{BAR}} {'words':>7}  " + " ".join(
+        f"{one:>6}" for one in SCRIPTS
+    )
     lines = [f"{head} {'class.':>7} {'top label':>9}" + (f" {'pairs':>9}" if pairs_too else "")]
     for step in steps:
         words = "-" if step.words is None else f"{step.words:.1f}"
