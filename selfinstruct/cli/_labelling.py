@@ -73,6 +73,7 @@ class _Labelling:
         """Wait for a key that settles the row, or brings back the one before; False when the person stops."""
         for key in keys:
             if key in END:
+                say("stopped; the same command goes on from here")
                 return False
             if key == "u":
                 if self._done:

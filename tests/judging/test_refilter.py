@@ -1,0 +1,120 @@
+"""Another threshold for a run that exists: the same rows at its own one, balanced books at any, and the run stays as it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from selfinstruct import pipeline, recipe
+from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.export import export, verify_export
+from selfinstruct.files import sha256
+from selfinstruct.judging.refilter import Cut, pairs, refilter
+from selfinstruct.records import DropReason, Fate, PreferencePair
+from selfinstruct.runs import open_stored
+
+FORMATS = ("messages", "alpaca", "parquet", "dpo")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with drops of every kind, unscored rows, and pairs."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    sets = ["engines.writer.unreadable_verdicts=0.6", "stages.respond.n=2", "exports=[]"]
+    pipeline.run_sync(recipe.load("demo", environment={}, sets=sets), path, target=60)
+    return path
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_its_own_threshold_gives_its_own_export(folder: Path, tmp_path: Path, form: str) -> None:
+    """Byte for byte, rows and pairs."""
+    suffix = ".parquet" if form == "parquet" else ".jsonl"
+    with open_stored(folder) as run:
+        own = export(run, form, tmp_path / f"own{suffix}")
+        cut = export(run, form, tmp_path / f"cut{suffix}", cut=Cut(min_score=4.5))
+    assert (tmp_path / f"own{suffix}").read_bytes() == (tmp_path / f"cut{suffix}").read_bytes()
+    assert own.cut is None
+    assert cut.cut == {"min_score": 4.5}
+    assert not list(verify_export(tmp_path / f"cut{suffix}"))
+
+
+@pytest.mark.parametrize("least", [0, 2, 3.5, 4, 4.5, 5])
+def test_books_balance(folder: Path, least: float) -> None:
+    """Every row that reached the verdict stands on one side, as the run's own ledger counts them."""
+    with open_stored(folder) as run:
+        books = refilter(run, Cut(min_score=least))
+        ledger = run.accounts().stages["select"]
+        scores = [body["record"].get("score") for _, body in run.store.scan("select", upto=run.closing)]
+    assert books.balanced
+    assert books.reached == ledger.generated
+    assert books.unscored == ledger.failed > 0
+    assert books.before == ledger.accepted == 60
+    assert books.kept == sum(score is not None and score >= least for score in scores)
+    assert set(books.dropped) <= {"score"}
+
+
+def test_a_lower_threshold_keeps_all_that_come(folder: Path, tmp_path: Path) -> None:
+    """More rows than were ordered, the old ones among them, in the order of the run."""
+    with open_stored(folder) as run:
+        export(run, "parquet", tmp_path / "own.parquet")
+        export(run, "parquet", tmp_path / "low.parquet", cut=Cut(min_score=2))
+    from pyarrow import parquet
+
+    own, low = (parquet.read_table(tmp_path / f"{name}.parquet").to_pylist() for name in ("own", "low"))
+    assert len(low) > len(own) == 60
+    assert [row for row in low if row["score"] >= 4.5] == own
+
+
+def test_pairs_follow_the_cut(folder: Path) -> None:
+    """A lower threshold makes pairs that the run refused, a higher margin fewer; each as it says, each refusal with its rule."""
+    with open_stored(folder) as run:
+        stored = [body["record"] for _, body in run.store.scan("pair", fate=Fate.ACCEPTED, upto=run.closing)]
+        low = list(pairs(run, Cut(min_score=0)))
+        wide = list(pairs(run, Cut(min_score=0, min_margin=1)))
+    made = [one for one in low if isinstance(one, PreferencePair)]
+    assert len(made) > len(stored)
+    assert {record["chosen"] for record in stored} <= {one.chosen for one in made}
+    assert 0 < sum(isinstance(one, PreferencePair) for one in wide) < len(made)
+    assert all(one.margin >= 1 for one in wide if isinstance(one, PreferencePair))
+    assert {one.rule for one in wide if isinstance(one, DropReason)} >= {"margin"}
+    assert len(wide) == len(low)
+
+
+@pytest.mark.parametrize("least", [-0.5, 5.5, float("nan"), float("inf")])
+def test_a_threshold_outside_of_the_scale(folder: Path, least: float) -> None:
+    """Refused, and the scale is named."""
+    with open_stored(folder) as run, pytest.raises(BadInputError, match="the judge's scale, 0 to 5"):
+        refilter(run, Cut(min_score=least))
+
+
+def test_a_run_without_a_judge(tmp_path: Path) -> None:
+    """There is nothing to compare: said, with what to add."""
+    sets = ["engines.writer={kind: scripted}", "exports=[]"]
+    pipeline.run_sync(recipe.load("self-instruct", environment={}, sets=sets), tmp_path / "run", target=5)
+    with open_stored(tmp_path / "run") as run, pytest.raises(BadInputError, match="has no scores"):
+        refilter(run, Cut(min_score=4))
+
+
+def test_the_run_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
+    """Byte for byte, and nothing beside it."""
+    before = {path.name: sha256(path) for path in folder.iterdir()}
+    with open_stored(folder) as run:
+        refilter(run, Cut(min_score=2))
+        export(run, "dpo", tmp_path / "pairs", cut=Cut(min_score=2, min_margin=1))
+    assert {path.name: sha256(path) for path in folder.iterdir()} == before
+    assert json.loads((tmp_path / "pairs/manifest.json").read_text())["cut"] == {"min_score": 2, "min_margin": 1}
+
+
+def test_damage_is_found_by_it_too(folder: Path, tmp_path: Path) -> None:
+    """A row whose bytes were changed is not believed."""
+    shutil.copytree(folder, tmp_path / "run")
+    first = "SELECT min(rowid) FROM records WHERE stage = 'select' AND fate = 'accepted'"
+    with closing(sqlite3.connect(tmp_path / "run/run.db")) as database, database:
+        database.execute(f"UPDATE records SET fate = 'dropped', rule = 'score' WHERE rowid = ({first})")  # noqa: S608
+    with open_stored(tmp_path / "run") as run, pytest.raises(DamageError, match="do not match their digest"):
+        refilter(run, Cut(min_score=4))
