@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from selfinstruct.judging.sweep import chart, chosen_scores, script, sweep
 from selfinstruct.runs import open_stored
 from selfinstruct.tables import write_table
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"instruction": "Name a fruit.", "input": "", "output": "An apple.", "score": 5},
     {"instruction": "과일 하나를 말해 줘.", "input": "", "output": "사과입니다, apple.", "score": 4.5},
     {"instruction": "Name two.", "input": "", "output": "Apples and pears, both ripe.", "score": 4.5},
