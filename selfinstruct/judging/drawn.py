@@ -32,14 +32,14 @@ def by_stratum(rows: Sequence[ScoredRow]) -> dict[float, list[ScoredRow]]:
 def order(table: ScoredTable) -> Iterator[ScoredRow]:
     """Yield all rows, the ones to label first before the others; the same run gives the same order.
 
-    Turns are dealt out by Sainte-Lague: a half point gets a share that falls with its distance from the threshold in
-    use, 1 / (1 + distance), whatever its number of rows, so that rare scores are seen too. A report weighs them back.
+    Turns are dealt out by Sainte-Lague: a half point gets a share that falls with its distance from what
+    counts as good, 1 / (1 + distance), whatever its number of rows, so that rare scores are seen too. A report weighs them back.
     """
     draw = Random(table.digest)  # noqa: S311 - repeatable sampling, not secrecy
     waiting = by_stratum(table.rows)
     for rows in waiting.values():
         draw.shuffle(rows)
-    turns = _turns({score: (1 / (1 + abs(score - table.threshold)), len(rows)) for score, rows in waiting.items()})
+    turns = _turns({score: (1 / (1 + abs(score - table.good)), len(rows)) for score, rows in waiting.items()})
     while block := [waiting[score].pop() for score in islice(turns, BLOCK)]:
         draw.shuffle(block)
         yield from block

@@ -6,8 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct.errors import BadInputError
+from selfinstruct.gates.score import Score
 from selfinstruct.judging.replay import replayed
-from selfinstruct.judging.scored import check_threshold, judged_records, of_run, scale_of, threshold_of
+from selfinstruct.judging.scored import check_threshold, judged_records, of_run, scale_of
 from selfinstruct.records import DropReason, Frozen, PreferencePair, Record, Row
 
 if TYPE_CHECKING:
@@ -115,5 +116,5 @@ def pairs(run: StoredRun, cut: Cut) -> Iterator[PreferencePair | DropReason]:
 
 def _behind(run: StoredRun) -> tuple[str, ...]:
     stage = next(one for one in run.recipe.stages if one.writes() is Row)
-    names = [gate.kind for gate in stage.gates]
-    return tuple(names[names.index("score") + 1 :]) if threshold_of(run.recipe) is not None else ()
+    at = next((position for position, gate in enumerate(stage.gates) if isinstance(gate, Score)), len(stage.gates))
+    return tuple(gate.kind for gate in stage.gates[at + 1 :])

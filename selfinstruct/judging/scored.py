@@ -59,6 +59,12 @@ class ScoredTable:
     dropped: dict[str, int] = field(default_factory=dict)
     """By rules other than the score: no threshold brings these back."""
 
+    @property
+    def good(self) -> float:
+        """Return the score from which on a row is a good one: the threshold in use, or 4.5 of 5 where all are kept."""
+        lowest, highest = self.scale
+        return self.threshold if self.threshold > lowest else _usual(lowest, highest)
+
     def steps(self) -> list[float]:
         """Return the thresholds worth looking at: every half point (a twentieth of a long scale), and the one in use."""
         lowest, highest = self.scale
@@ -180,8 +186,12 @@ def _of_file(path: Path, scale: tuple[float, float]) -> ScoredTable:
     if not rows:
         msg = f"{path} has no scored row"
         raise BadInputError(msg, remedy=f"selfinstruct judge {path} -o judged.jsonl")
-    threshold = 4.5 if scale == SCALE else scale[0]
-    return ScoredTable(path, sha256(path), scale, threshold, rows, len(table), unscored)
+    return ScoredTable(path, sha256(path), scale, _usual(*scale), rows, len(table), unscored)
+
+
+def _usual(lowest: float, highest: float) -> float:
+    """Return as high a score on this scale as AlpaGasus' 4.5 is on 0 to 5, at a half point."""
+    return int(2 * (lowest + 0.9 * (highest - lowest)) + 1e-9) / 2
 
 
 def _number(value: object, *, place: str, scale: tuple[float, float]) -> float | None:

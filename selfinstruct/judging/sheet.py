@@ -29,7 +29,7 @@ class Header(Frozen):
     run: str
     """Digest of the run, or of the file's bytes."""
     good: float
-    """A person who gives a score instead of a verdict would keep a row from this one on: the threshold in use then."""
+    """A person who gives a score instead of a verdict would keep a row from this one on."""
 
 
 class Label(Frozen):
@@ -124,7 +124,7 @@ def open_sheet(path: Path, table: ScoredTable) -> Iterator[Sheet]:
             msg = f"{path} is open in another terminal"
             raise BadInputError(msg, remedy="end that one first, or give another --sheet") from None
         if path.stat().st_size == 0:
-            _append(file, path, Header(run=table.digest, good=table.threshold))
+            _append(file, path, Header(run=table.digest, good=table.good))
         sheet = read_sheet(path, table)
         size = path.stat().st_size
         file.seek(0)

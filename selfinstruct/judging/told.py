@@ -19,7 +19,7 @@ def told(found: Calibration, *, source: Path) -> str:
 def _agreement(found: Calibration) -> Iterator[str]:
     beside = [f"{found.skipped} skipped"] * (found.skipped > 0)
     beside += [f"{found.stale} about texts that are not there any more"] * (found.stale > 0)
-    yield f"{found.labels} labels" + (f" ({', '.join(beside)})" if beside else "")
+    yield _count(found.labels) + (f" ({', '.join(beside)})" if beside else "")
     counts = found.table
     yield ""
     yield f"{'':22}{'you keep':>10}{'you drop':>10}    (labels, as counted)"
@@ -73,17 +73,21 @@ def _further(found: Calibration) -> str:
     return f"About {found.more} more labels at or above it would, if they turn out like these."
 
 
+def _count(labels: int) -> str:
+    return "1 label" if labels == 1 else f"{labels} labels"
+
+
 def _kappa(one: Kappa) -> str:
     if one.kappa is None:
         return "is undefined: both always said the same one thing"
     interval = (
         "too few labels for an interval" if one.low is None else f"95 %: {one.low:.2f} to {one.high:.2f}, bootstrap"
     )
-    return f"{one.kappa:.2f} ({interval}; {one.labels} labels)"
+    return f"{one.kappa:.2f} ({interval}; {_count(one.labels)})"
 
 
 def _share(share: Share | None) -> str:
     if share is None:
         return "no label yet"
     rows = f"about {share.share * share.rows:,.0f} of {share.rows:,} rows"
-    return f"{share.share:.1%} (95 %: {share.low:.1%} to {share.high:.1%}), {rows}; {share.labels} labels"
+    return f"{share.share:.1%} (95 %: {share.low:.1%} to {share.high:.1%}), {rows}; {_count(share.labels)}"

@@ -147,7 +147,7 @@ def test_keys_that_mean_nothing_and_korean_ones(run: Path) -> None:
     """Arrows and stray letters do nothing; g and q are found on a Korean keyboard too; Ctrl-C keeps what was said."""
     _, out, status = typing(["\x1b[A", "9", "z", ".", "ㅎ", "ㅂ"], "label", run)
     assert (status, len(sheet(run))) == (0, 2)
-    assert out.startswith("1 labels")
+    assert out.startswith("1 label\n")
     _, out, status = typing(["b", "\x03"], "label", run)
     assert (status, len(sheet(run)), out) == (130, 3, "")
 

@@ -15,6 +15,7 @@ from selfinstruct.errors import BadInputError, DamageError
 from selfinstruct.export import export, verify_export
 from selfinstruct.files import sha256
 from selfinstruct.judging.refilter import Cut, pairs, refilter
+from selfinstruct.judging.scored import load
 from selfinstruct.records import DropReason, Fate, PreferencePair
 from selfinstruct.runs import open_stored
 
@@ -118,3 +119,15 @@ def test_damage_is_found_by_it_too(folder: Path, tmp_path: Path) -> None:
         database.execute(f"UPDATE records SET fate = 'dropped', rule = 'score' WHERE rowid = ({first})")  # noqa: S608
     with open_stored(tmp_path / "run") as run, pytest.raises(DamageError, match="do not match their digest"):
         refilter(run, Cut(min_score=4))
+
+
+def test_a_run_that_keeps_everything(tmp_path: Path) -> None:
+    """Judged, but without a score gate: all rows are its own, what counts as good is 4.5, and a gate behind is named."""
+    sets = ["stages.select.gates=[]", "exports=[]"]
+    pipeline.run_sync(recipe.load("demo", environment={}, sets=sets), tmp_path / "run", target=20)
+    table = load(tmp_path / "run")
+    assert (table.threshold, table.good) == (0, 4.5)
+    with open_stored(tmp_path / "run") as run:
+        books = refilter(run, Cut(min_score=4.5))
+    assert (books.before, books.balanced, books.unasked) == (20, True, ())
+    assert books.kept == sum(row.score >= 4.5 for row in table.rows)

@@ -92,7 +92,7 @@ def test_scales_and_columns_of_files(tmp_path: Path) -> None:
     write_table(tmp_path / "ten.jsonl", [{**row, "score": 2 * (row["score"] or 0)} for row in ROWS])
     table = scored.load(tmp_path / "ten.jsonl", scale=(0, 10))
     assert len(sweep(table)) == 21
-    assert table.threshold == 0
+    assert table.threshold == 9
     assert len(scored.load(tmp_path / "ten.jsonl", scale=(0, 100)).steps()) == 21
     with pytest.raises(BadInputError, match="lowest score comes first"):
         scored.load(tmp_path / "ten.jsonl", scale=(5, 0))
