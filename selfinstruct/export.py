@@ -11,6 +11,7 @@ from selfinstruct import kinds
 from selfinstruct.errors import BadInputError, DamageError
 from selfinstruct.files import leftovers, publish, sha256
 from selfinstruct.judging import refilter
+from selfinstruct.judging.cut import Cut
 from selfinstruct.recipe import EXPORTERS
 from selfinstruct.records import Fate, Frozen, PreferencePair
 from selfinstruct.stage import Exporter
@@ -49,7 +50,7 @@ def formats() -> list[str]:
     return [name.replace("_", "-") for name in kinds.known(EXPORTERS)]
 
 
-def export(run: StoredRun, kind: str, path: Path, *, cut: refilter.Cut | None = None) -> Manifest:
+def export(run: StoredRun, kind: str, path: Path, *, cut: Cut | None = None) -> Manifest:
     """Write the rows of `run` to `path`: one file when it has a suffix, else a folder with data, manifest, `train/`.
 
     With `cut`, the rows and pairs that it keeps instead of those that the run kept.
@@ -104,7 +105,7 @@ def verify_export(path: Path) -> Iterator[str]:
             yield f"{file}: bytes are not those of the manifest"
 
 
-def _checked(run: StoredRun, exporter: Exporter, kind: str, cut: refilter.Cut | None) -> Iterator[Any]:
+def _checked(run: StoredRun, exporter: Exporter, kind: str, cut: Cut | None) -> Iterator[Any]:
     """Return an iterator over the records, having made sure that there is at least one."""
     label = run.writer_of(exporter.reads)
     if label is None:
@@ -151,7 +152,7 @@ def _write_parquet(exporter: Exporter, rows: Iterator[dict[str, Any]], path: Pat
     return count
 
 
-def _manifest(run: StoredRun, kind: str, rows: int, files: dict[str, str], cut: refilter.Cut | None) -> Manifest:
+def _manifest(run: StoredRun, kind: str, rows: int, files: dict[str, str], cut: Cut | None) -> Manifest:
     asked = None if cut is None else cut.asked()
     return Manifest(format=kind, rows=rows, files=files, recipe=run.digest, scripted=run.recipe.scripted, cut=asked)
 

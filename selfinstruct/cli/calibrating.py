@@ -12,28 +12,33 @@ from selfinstruct.cli._shared import Folder, Json, app, say
 from selfinstruct.errors import BadInputError
 
 if TYPE_CHECKING:
-    from selfinstruct.judging.refilter import Books, Cut
+    from selfinstruct.judging.cut import Cut
+    from selfinstruct.judging.refilter import Books
     from selfinstruct.judging.scored import ScoredTable
     from selfinstruct.judging.sheet import Sheet
     from selfinstruct.runs import StoredRun
 
-Source = Annotated[
-    Path, typer.Argument(help="Run folder, or a file with instruction, output and score.", metavar="RUN|FILE")
-]
+Source = Annotated[Path, typer.Argument(help="Run folder, or a file of judged rows.", metavar="RUN|FILE")]
 Scale = Annotated[
     tuple[float, float] | None, typer.Option("--scale", help="Lowest and highest score of a FILE [default: 0 5].")
 ]
+Columns = Annotated[
+    str, typer.Option("--columns", help="Roles of a FILE's columns that do not tell them: output=answer.")
+]
+Scored = Annotated[str, typer.Option("--score", help="Column of a FILE that has the score.")]
 
 
 @app.command()
-def sweep(source: Source, scale: Scale = None, *, as_json: Json = False) -> None:
+def sweep(
+    source: Source, scale: Scale = None, columns: Columns = "", score: Scored = "score", *, as_json: Json = False
+) -> None:
     """Show what every threshold would keep: rows, length, scripts, classification tasks and their labels, pairs."""
     from selfinstruct.judging import scored
     from selfinstruct.judging.sweep import chart, chosen_scores
     from selfinstruct.judging.sweep import sweep as look
     from selfinstruct.runs import open_stored
 
-    table, chosen = scored.load(source, scale=scale), None
+    table, chosen = scored.load(source, scale=scale, columns=columns, score=score), None
     if source.is_dir():
         with open_stored(source) as run:
             chosen = chosen_scores(run, table.scale[0])
@@ -60,21 +65,24 @@ def refilter(
         list[str] | None, typer.Option("--format", help="As for export [default: messages]; several may be given.")
     ] = None,
     min_margin: Annotated[
+        float | None, typer.Option("--min-margin", help="Lowest margin of a preference pair [default: the run's].")
+    ] = None,
+    max_length_ratio: Annotated[
         float | None,
-        typer.Option("--min-margin", min=0, help="Lowest margin of a preference pair [default: the run's]."),
+        typer.Option("--max-length-ratio", help="Of the answers of a pair, as for `pair` [default: the run's]."),
     ] = None,
     *,
     as_json: Json = False,
 ) -> None:
     """Apply another threshold to a run that exists: no call is made, and the run stays as it is."""
-    from selfinstruct.judging.refilter import Cut
+    from selfinstruct.judging.cut import Cut
     from selfinstruct.judging.refilter import refilter as count
     from selfinstruct.runs import open_stored
 
     if forms and out is None:
         msg = "--format without a place to write to"
         raise BadInputError(msg, remedy="add -o OUT")
-    cut = Cut(min_score=min_score, min_margin=min_margin)
+    cut = Cut(min_score=min_score, min_margin=min_margin, max_length_ratio=max_length_ratio)
     with open_stored(folder) as run:
         books = count(run, cut)
         written = {} if out is None else _write(run, cut, forms or ["messages"], out)
@@ -113,7 +121,7 @@ def _tell(books: Books) -> None:
 
 
 @app.command()
-def label(
+def label(  # noqa: PLR0913 - one parameter per option
     source: Source,
     n: Annotated[int, typer.Option("-n", min=1, help="Labels wanted, those of earlier sittings among them.")] = 50,
     sheet: Annotated[
@@ -125,6 +133,8 @@ def label(
         float, typer.Option("--precision", min=0.01, max=1, help="Share of the kept rows that you would keep too.")
     ] = 0.9,
     scale: Scale = None,
+    columns: Columns = "",
+    score: Scored = "score",
     *,
     report: Annotated[bool, typer.Option("--report", help="Only tell what the labels say.")] = False,
     as_json: Json = False,
@@ -142,7 +152,7 @@ def label(
     if sum(map(bool, (to_csv, from_csv, report))) > 1:
         msg = "--csv, --from and --report are three different things to do"
         raise BadInputError(msg, remedy="give one of them at a time")
-    table = scored.load(source, scale=scale)
+    table = scored.load(source, scale=scale, columns=columns, score=score)
     path = sheet or (source / "labels.jsonl" if source.is_dir() else source.with_name(f"{source.name}.labels.jsonl"))
     if to_csv is not None:
         _write_sheet(table, path, to_csv, n)

@@ -1,33 +1,20 @@
-"""Another threshold for a run that exists, without a call and without changing it. Knows no format and no file."""
+"""Another threshold for the rows of a run that exists, without a call and without changing it. Knows no format and no file."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from selfinstruct.errors import BadInputError
 from selfinstruct.gates.score import Score
-from selfinstruct.judging.replay import replayed
-from selfinstruct.judging.scored import check_threshold, judged_records, of_run, scale_of
-from selfinstruct.records import DropReason, Frozen, PreferencePair, Record, Row
+from selfinstruct.judging.cut import Cut, check
+from selfinstruct.judging.repaired import pairs
+from selfinstruct.judging.scored import judged_records, of_run, scale_of
+from selfinstruct.records import Frozen, PreferencePair, Record, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from selfinstruct.runs import StoredRun
-
-
-class Cut(Frozen):
-    """What is asked of a row, and of a preference pair, to be kept."""
-
-    min_score: float
-    """Lowest score of a row, and of the chosen answer of a pair."""
-    min_margin: float | None = None
-    """Lowest margin of a pair; None for the run's own."""
-
-    def asked(self) -> dict[str, float]:
-        """Return what was asked for, for a manifest."""
-        return self.model_dump(exclude_none=True)
 
 
 class Books(Frozen):
@@ -59,7 +46,7 @@ def refilter(run: StoredRun, cut: Cut) -> Books:
     Raises:
         BadInputError: a threshold outside of the judge's scale, or a run without scores.
     """
-    check_threshold(cut.min_score, scale_of(run))
+    check(cut, scale_of(run))
     table = of_run(run)
     kept = sum(row.score >= cut.min_score for row in table.rows)
     below = len(table.rows) - kept
@@ -90,28 +77,6 @@ def records(run: StoredRun, cut: Cut, kind: type[Record]) -> Iterator[Record]:
     else:
         msg = f"{kind.__name__} records have no threshold"
         raise BadInputError(msg, remedy=f"selfinstruct export {run.folder} writes them as they are")
-
-
-def pairs(run: StoredRun, cut: Cut) -> Iterator[PreferencePair | DropReason]:
-    """Yield what the run's pairing makes of its answers under this cut: for each instance a pair, or why there is none.
-
-    Raises:
-        BadInputError: the run pairs nothing, or its pairing does not know what the cut asks.
-    """
-    stage = next((one for one in reversed(run.recipe.stages) if one.writes() is PreferencePair), None)
-    if stage is None:
-        msg = f"{run.folder} cannot give pairs: its recipe makes none"
-        raise BadInputError(msg, remedy="add the stage `pair` (after `respond` and a judge) and start a new run")
-    asked = {"least_chosen": cut.min_score, "least_margin": cut.min_margin}
-    changed = {name: value for name, value in asked.items() if value is not None}
-    if unknown := sorted(changed.keys() - type(stage).model_fields.keys()):
-        msg = f"stage {stage.label} pairs without {', '.join(unknown)}"
-        raise BadInputError(msg, remedy="leave the option out")
-    again: Any = type(stage).model_validate({**stage.model_dump(), "gates": stage.gates, **changed})
-    with asyncio.Runner() as loop:
-        for work in replayed(run, stage.label):
-            for made in loop.run(again.process(work.record, work)):
-                yield made if isinstance(made, PreferencePair) else made.reason
 
 
 def _behind(run: StoredRun) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from selfinstruct.files import sha256
 from selfinstruct.gates.score import Score
 from selfinstruct.records import Fate, Judgement, Row, content_id
 from selfinstruct.runs import open_stored
-from selfinstruct.tables import read_table
+from selfinstruct.tables import place
+from selfinstruct.tables.layouts import parse_columns, read_tasks
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from selfinstruct.recipe import Recipe
     from selfinstruct.runs import StoredRun
+    from selfinstruct.tables.layouts import Task
 
 SCALE = (0.0, 5.0)
 """Of a file whose scale nobody names: AlpaGasus'."""
@@ -73,19 +75,21 @@ class ScoredTable:
         return sorted({*there, self.threshold})
 
 
-def load(source: Path, *, scale: tuple[float, float] | None = None) -> ScoredTable:
-    """Read a run folder, or a file with the columns instruction, input (may be absent), output and score.
+def load(
+    source: Path, *, scale: tuple[float, float] | None = None, columns: str = "", score: str = "score"
+) -> ScoredTable:
+    """Read a run folder, or a file of one answer and one score a row; `columns` as for `judge`, `score` names a column.
 
     Raises:
         BadInputError: neither of them, without scores, or a score outside the scale.
     """
     if source.is_dir():
-        if scale is not None:
-            msg = f"{source} is a run: it knows its scale"
-            raise BadInputError(msg, remedy="leave --scale out")
+        if scale is not None or columns or score != "score":
+            msg = f"{source} is a run: it knows its scale and its columns"
+            raise BadInputError(msg, remedy="leave --scale, --columns and --score out")
         with open_stored(source) as run:
             return of_run(run)
-    return _of_file(source, scale or SCALE)
+    return _of_file(source, scale or SCALE, columns, score)
 
 
 def of_run(run: StoredRun) -> ScoredTable:
@@ -168,25 +172,42 @@ def check_threshold(least: float, scale: tuple[float, float], *, option: str = "
         raise BadInputError(msg, remedy=f"give one from {lowest:g} to {highest:g}")
 
 
-def _of_file(path: Path, scale: tuple[float, float]) -> ScoredTable:
+def _of_file(path: Path, scale: tuple[float, float], columns: str, score: str) -> ScoredTable:
     if not scale[0] < scale[1]:
         msg = f"--scale {scale[0]:g} {scale[1]:g} is none: the lowest score comes first"
         raise BadInputError(msg, remedy="for instance --scale 1 10")
-    table = read_table(path, needed=("instruction", "output", "score"))
-    rows, unscored, seen = [], 0, Counter[str]()
-    for where, row in table:
-        score = _number(row["score"], place=f"{path} {where}", scale=scale)
-        if score is None:
-            unscored += 1
-            continue
-        texts = str(row["instruction"] or ""), str(row.get("input") or ""), str(row["output"] or "")
-        name = content_id(*texts)
-        seen[name] += 1
-        rows.append(ScoredRow(name if seen[name] == 1 else content_id(name, seen[name]), *texts, score))
+    rows: list[ScoredRow] = []
+    reached, seen = 0, Counter[str]()
+    for where, value, task in _tasks(path, columns, score):
+        reached += 1
+        number = _number(value, name=score, where=where, scale=scale)
+        if number is not None:
+            texts = task.instruction, task.input, task.output
+            name = content_id(*texts)
+            seen[name] += 1
+            rows.append(ScoredRow(name if seen[name] == 1 else content_id(name, seen[name]), *texts, number))
     if not rows:
         msg = f"{path} has no scored row"
-        raise BadInputError(msg, remedy=f"selfinstruct judge {path} -o judged.jsonl")
-    return ScoredTable(path, sha256(path), scale, _usual(*scale), rows, len(table), unscored)
+        raise BadInputError(msg, remedy=f"selfinstruct judge {path} --min-score {scale[0]:g} -o judged.jsonl")
+    return ScoredTable(path, sha256(path), scale, _usual(*scale), rows, reached, reached - len(rows))
+
+
+def _tasks(path: Path, columns: str, score: str) -> Iterator[tuple[str, object, Task]]:
+    """Yield (place, value of its score, task) of every row of one task and one answer."""
+    layout, found = read_tasks(path, named=parse_columns(columns))
+    if layout.name not in {"instructions", "messages"}:
+        msg = f"{path} holds {layout.name}: one score a row says nothing of several answers"
+        raise BadInputError(msg, remedy="name the answer it is about: --columns instruction=COLUMN,output=COLUMN")
+    for row, tasks, problem in found:
+        where = f"{path} {place(path, row.number)}"
+        if problem or score not in row.value:
+            missing = f"no column {score!r} (there are: {', '.join(row.value)})"
+            msg = f"{where}: {printable(problem or missing, longest=400)}"
+            remedy = (
+                "mend or remove the row" if problem else f"name it with --score, or: selfinstruct judge {path} -o OUT"
+            )
+            raise BadInputError(msg, remedy=remedy)
+        yield where, row.value[score], tasks[0]
 
 
 def _usual(lowest: float, highest: float) -> float:
@@ -194,7 +215,7 @@ def _usual(lowest: float, highest: float) -> float:
     return int(2 * (lowest + 0.9 * (highest - lowest)) + 1e-9) / 2
 
 
-def _number(value: object, *, place: str, scale: tuple[float, float]) -> float | None:
+def _number(value: object, *, name: str, where: str, scale: tuple[float, float]) -> float | None:
     """Return a score as a number; None for an empty cell."""
     if value is None or value == "":
         return None
@@ -203,6 +224,7 @@ def _number(value: object, *, place: str, scale: tuple[float, float]) -> float |
     except ValueError:
         number = float("nan")
     if isinstance(value, bool) or not scale[0] <= number <= scale[1]:
-        msg = f"{place}: score {printable(value, longest=40)!r} is no number from {scale[0]:g} to {scale[1]:g}"
+        shown = f"{printable(name, longest=40)} {printable(value, longest=40)!r}"
+        msg = f"{where}: {shown} is no number from {scale[0]:g} to {scale[1]:g}"
         raise BadInputError(msg, remedy="mend it, or name the scale: --scale LOWEST HIGHEST")
     return number

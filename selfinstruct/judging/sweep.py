@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from selfinstruct.judging.refilter import Cut, pairs
+from selfinstruct.judging.cut import Cut
+from selfinstruct.judging.repaired import own_pairing, pairs
 from selfinstruct.records import Frozen, PreferencePair
 from selfinstruct.text.tokens import count_words
 
@@ -73,7 +74,7 @@ def chosen_scores(run: StoredRun, lowest: float) -> list[float] | None:
     """Return the score of the chosen answer of every pair that `run` could make; None where its recipe pairs nothing."""
     if not any(stage.writes() is PreferencePair for stage in run.recipe.stages):
         return None
-    found = pairs(run, Cut(min_score=lowest))
+    found = pairs(run, own_pairing(run) or Cut(min_score=lowest))
     return [one.chosen_score for one in found if isinstance(one, PreferencePair)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from selfinstruct import pipeline, recipe
 from selfinstruct.errors import BadInputError, DamageError
 from selfinstruct.export import export, verify_export
 from selfinstruct.files import sha256
-from selfinstruct.judging.refilter import Cut, pairs, refilter
+from selfinstruct.judging.cut import Cut
+from selfinstruct.judging.refilter import refilter
+from selfinstruct.judging.repaired import pairs
 from selfinstruct.judging.scored import load
+from selfinstruct.judging.sweep import chosen_scores
 from selfinstruct.records import DropReason, Fate, PreferencePair
 from selfinstruct.runs import open_stored
 
@@ -131,3 +135,63 @@ def test_a_run_that_keeps_everything(tmp_path: Path) -> None:
         books = refilter(run, Cut(min_score=4.5))
     assert (books.before, books.balanced, books.unasked) == (20, True, ())
     assert books.kept == sum(row.score >= 4.5 for row in table.rows)
+
+
+ULTRAFEEDBACK = ["engines.writer.kind=scripted", "engines.writer.unreadable_verdicts=0.05", "exports=[]"]
+
+
+def test_four_aspects_without_a_judge_of_orders(tmp_path: Path) -> None:
+    """Means of four verdicts: the run's own cut gives its own pairs, an answer that one aspect missed has no score here too."""
+    whole = recipe.load("ultrafeedback", environment={}, sets=ULTRAFEEDBACK)
+    stages = tuple(stage for stage in whole.stages if stage.label != "pairwise")
+    pipeline.run_sync(whole.model_copy(update={"stages": stages}), tmp_path / "run", target=40)
+    with open_stored(tmp_path / "run") as run:
+        own = export(run, "dpo", tmp_path / "own.jsonl")
+        cut = export(run, "dpo", tmp_path / "cut.jsonl", cut=Cut(min_score=4))
+        refusals = Counter(one.rule for one in pairs(run, Cut(min_score=4)) if isinstance(one, DropReason))
+        stored = Counter(row.rule for row, _ in run.store.scan("pair", fate=Fate.DROPPED, upto=run.closing))
+        assert refilter(run, Cut(min_score=4)).balanced
+        with pytest.raises(BadInputError, match="scale, 1 to 5"):
+            refilter(run, Cut(min_score=0))
+    assert own.rows == cut.rows > 0
+    assert (tmp_path / "own.jsonl").read_bytes() == (tmp_path / "cut.jsonl").read_bytes()
+    assert refusals == stored
+
+
+def test_pairs_that_were_shown_in_both_orders(tmp_path: Path) -> None:
+    """They are taken as stored; what the judge of orders never saw cannot be had without a call, and that is said."""
+    loaded = recipe.load("ultrafeedback", environment={}, sets=ULTRAFEEDBACK)
+    pipeline.run_sync(loaded, tmp_path / "run", target=40)
+    with open_stored(tmp_path / "run") as run:
+        own, high = list(pairs(run, Cut(min_score=4))), list(pairs(run, Cut(min_score=4, min_margin=1)))
+        stored = [body["record"]["id"] for _, body in run.store.scan("pairwise", fate=Fate.ACCEPTED, upto=run.closing)]
+        assert [one.id for one in own if isinstance(one, PreferencePair)] == stored
+        assert 0 < len(high) < len(own)
+        assert chosen_scores(run, 1) == [one.chosen_score for one in own if isinstance(one, PreferencePair)]
+        for low in (Cut(min_score=3.5), Cut(min_score=4, min_margin=0.25), Cut(min_score=4, max_length_ratio=9)):
+            with pytest.raises(BadInputError, match="judged in both orders"):
+                list(pairs(run, low))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"min_margin": 0}, "a tie is no pair"),
+        ({"min_margin": 6}, "a tie is no pair"),
+        ({"min_margin": float("nan")}, "a tie is no pair"),
+        ({"max_length_ratio": 1}, "never agree so well"),
+    ],
+)
+def test_a_cut_that_nothing_can_be_held_against(folder: Path, asked: dict[str, float], words: str) -> None:
+    """Said before anything is written."""
+    with open_stored(folder) as run, pytest.raises(BadInputError, match=words):
+        refilter(run, Cut(min_score=4, **asked))
+
+
+def test_a_cap_on_lengths(folder: Path) -> None:
+    """The nearer the lengths have to be, the fewer pairs, and the refusals say so."""
+    with open_stored(folder) as run:
+        tight = list(pairs(run, Cut(min_score=0, max_length_ratio=1.05)))
+        loose = list(pairs(run, Cut(min_score=0, max_length_ratio=50)))
+    assert sum(isinstance(one, PreferencePair) for one in tight) < sum(isinstance(one, PreferencePair) for one in loose)
+    assert "length_gap" in {one.rule for one in tight if isinstance(one, DropReason)}

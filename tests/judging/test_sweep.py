@@ -10,7 +10,8 @@ import pytest
 from selfinstruct import pipeline, recipe
 from selfinstruct.errors import BadInputError
 from selfinstruct.judging import scored
-from selfinstruct.judging.refilter import Cut, refilter
+from selfinstruct.judging.cut import Cut
+from selfinstruct.judging.refilter import refilter
 from selfinstruct.judging.sweep import chart, chosen_scores, script, sweep
 from selfinstruct.runs import open_stored
 from selfinstruct.tables import write_table
@@ -102,6 +103,23 @@ def test_scales_and_columns_of_files(tmp_path: Path) -> None:
     write_table(tmp_path / "empty.jsonl", [{**ROWS[0], "score": None}])
     with pytest.raises(BadInputError, match="no scored row"):
         scored.load(tmp_path / "empty.jsonl")
+
+
+def test_other_layouts_of_files(tmp_path: Path) -> None:
+    """Messages and named columns are read like Alpaca's; two answers a row with one score are refused."""
+    turns = [{"role": "user", "content": "Name a fruit."}, {"role": "assistant", "content": "An apple."}]
+    write_table(tmp_path / "chat.jsonl", [{"messages": turns, "score": 5}])
+    assert scored.load(tmp_path / "chat.jsonl").rows[0][1:] == ("Name a fruit.", "", "An apple.", 5.0, None)
+    write_table(tmp_path / "mine.csv", [{"ask": "Name a fruit.", "said": "An apple.", "points": "4,5"}])
+    write_table(tmp_path / "mine.jsonl", [{"ask": "Name a fruit.", "said": "An apple.", "points": 4.5}])
+    named: Any = {"columns": "instruction=ask,output=said", "score": "points"}
+    assert scored.load(tmp_path / "mine.jsonl", **named).rows[0].score == 4.5
+    with pytest.raises(BadInputError, match=r"line 2: points '4,5' is no number"):
+        scored.load(tmp_path / "mine.csv", **named)
+    pair = {"prompt": "Name a fruit.", "chosen": "An apple.", "rejected": "No.", "score": 5}
+    write_table(tmp_path / "pairs.jsonl", [pair])
+    with pytest.raises(BadInputError, match="holds preferences"):
+        scored.load(tmp_path / "pairs.jsonl")
 
 
 def test_a_run_knows_its_scale(folder: Path) -> None:
