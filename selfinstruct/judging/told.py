@@ -55,8 +55,7 @@ def _thresholds(found: Calibration) -> Iterator[str]:
 def _advice(found: Calibration, source: Path) -> Iterator[str]:
     asked = f"{found.asked:.0%}"
     if found.reaches is None:
-        yield f"No threshold reaches a precision of {asked}: too many of the best-scored rows are none that you would keep."
-        yield "  Another rubric or judge may; no threshold will."
+        yield f"No threshold reaches a precision of {asked} in these labels: {_best(found)}"
         return
     if found.sure:
         yield f"The lowest threshold that reaches a precision of {asked} with its whole interval is {found.reaches:g}."
@@ -65,6 +64,14 @@ def _advice(found: Calibration, source: Path) -> Iterator[str]:
         yield f"  {found.labels} labels cannot make sure of it, the interval goes below. " + _further(found)
     if source.is_dir():
         yield f"  to apply it: selfinstruct refilter {source} --min-score {found.reaches:g} -o OUT"
+
+
+def _best(found: Calibration) -> str:
+    shares = [(one.precision, one.least) for one in found.thresholds if one.precision is not None]
+    best, least = max(shares, key=lambda one: one[0].share)
+    if best.high >= found.asked:
+        return f"{least:g} comes nearest with {best.share:.1%}, and {_count(best.labels)} cannot rule it out; label some more."
+    return f"{least:g} comes nearest with {best.share:.1%}. Another rubric or judge may; no threshold will."
 
 
 def _further(found: Calibration) -> str:

@@ -138,7 +138,7 @@ _dumps = json.JSONEncoder().encode
 def seal(stored: Mapping[str, Any]) -> str:
     """Return the digest of a stored row: of every column but the digest itself."""
     digest = blake2b(stored.get("body", b""), digest_size=8)
-    values = [value for key, value in sorted(stored.items()) if key not in _BESIDE]
+    values = [stored[key] for key in sorted(stored) if key not in _BESIDE]
     digest.update(_dumps(values).encode())
     return digest.hexdigest()
 

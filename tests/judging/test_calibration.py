@@ -91,7 +91,7 @@ def test_the_threshold_that_reaches_a_precision() -> None:
 
 
 def test_no_threshold_reaches_it() -> None:
-    """A judge whose best scores are no better than the others: said, and no command offered."""
+    """A judge whose best scores are no better than the others: said, and no command offered; few labels cannot rule it out."""
     table = rows_of({5.0: 50, 4.0: 50})
     labels = {
         row.id: Label(row=row.id, text=row.text_id, keep=number % 2 == 0) for number, row in enumerate(table.rows)
@@ -100,6 +100,12 @@ def test_no_threshold_reaches_it() -> None:
     assert found is not None
     assert (found.reaches, found.sure, found.more) == (None, False, None)
     assert "No threshold reaches a precision of 90%" in told(found, source=Path())
+    assert "no threshold will" in told(found, source=Path())
+    few = dict(list(labels.items())[:3])
+    unsure = calibrate(table, Sheet(Path("sheet"), Header(run="digest", good=4.5), few))
+    assert unsure is not None
+    assert unsure.reaches is None
+    assert "3 labels cannot rule it out" in told(unsure, source=Path())
     assert "refilter" not in told(found, source=Path())
 
 
