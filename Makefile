@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --python $(BIN)/python" || echo "$(BIN)/python -m pip install --disable-pip-version-check")
 
-.PHONY: demo test test-prefect test-vllm lint types faults benchmarks clean
+.PHONY: demo test test-prefect test-vllm test-trainers lint types faults benchmarks clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,9 @@ test-prefect: $(VENV)/dev     ## a real Prefect server and worker: a scheduled r
 test-vllm: $(VENV)/dev        ## a real vLLM server on CPU, in an environment of its own
 	$(BIN)/python -m pytest -q tests/vllm
 
+test-trainers: $(VENV)/dev    ## TRL's trainers on our exports, in an environment of its own
+	$(BIN)/python -m pytest -q tests/trainers
+
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,4 +41,4 @@ benchmarks: $(VENV)/dev       ## the figures of the README, measured here
 	for file in novelty agreement scripts runner http_engine startup kills; do $(BIN)/python benchmarks/$$file.py || exit 1; done
 
 clean:
-	rm -rf $(VENV) .venv-vllm demo runs
+	rm -rf $(VENV) .venv-vllm .venv-trainers demo runs

@@ -36,6 +36,10 @@ class BadInputError(SelfInstructError):
     exit_status = Exit.BAD_INPUT
 
 
+class NothingToExportError(BadInputError):
+    """The run can give this format, but has no records for it, or none that would teach a model anything."""
+
+
 class UnreachableError(SelfInstructError):
     """The model server does not answer, for longer than the engine's patience. The run can be resumed."""
 

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field, ValidationError
+
 from selfinstruct import kinds
-from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
 from selfinstruct.files import leftovers, publish, sha256
+from selfinstruct.judged import JudgedTask
 from selfinstruct.judging import refilter
 from selfinstruct.judging.cut import Cut
+from selfinstruct.judging.stored import tasks
 from selfinstruct.recipe import EXPORTERS
-from selfinstruct.records import Fate, Frozen, PreferencePair
+from selfinstruct.records import Dropped, Fate, Frozen, Judgement, PreferencePair
+from selfinstruct.split import Side, sides
 from selfinstruct.stage import Exporter
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from selfinstruct.runs import StoredRun
 
 PARQUET_GROUP = 2000
 """Rows per Parquet row group: a viewer reads 50 rows without the rest."""
-
-
-class NothingToExportError(BadInputError):
-    """The run can give this format, but has no record for it."""
+TRAINERS = "trainers"
+"""Folder of the fragments. In one called `train`, `datasets` would look for the rows of that split."""
 
 
 class Manifest(Frozen):
@@ -37,10 +41,16 @@ class Manifest(Frozen):
     rows: int
     files: dict[str, str]
     """File name -> sha256."""
+    split: dict[str, int] = Field(default_factory=dict)
+    """Side -> rows, where the export was split."""
+    left_out: dict[str, int] = Field(default_factory=dict)
+    """Rule -> what the format has no row for; `near_both_sides`: records that are on neither side of a split."""
     recipe: str
     """Digest of everything that decides what the run makes."""
     scripted: bool
     """True: made by the scripted engine, for trying out; never to be published."""
+    reasoning: bool = False
+    """True: traces of reasoning models stand before their answers."""
     cut: dict[str, float] | None = None
     """Thresholds that were asked for instead of the run's own (`refilter`); None for the run's own."""
 
@@ -50,36 +60,60 @@ def formats() -> list[str]:
     return [name.replace("_", "-") for name in kinds.known(EXPORTERS)]
 
 
-def export(run: StoredRun, kind: str, path: Path, *, cut: Cut | None = None) -> Manifest:
-    """Write the rows of `run` to `path`: one file when it has a suffix, else a folder with data, manifest, `train/`.
+def export(
+    run: StoredRun,
+    kind: str,
+    path: Path,
+    *,
+    split: float = 0.0,
+    reasoning: bool = False,
+    options: Mapping[str, Any] | None = None,
+    cut: Cut | None = None,
+) -> Manifest:
+    """Write the rows of `run` to `path`: one file when it has a suffix, else a folder with data, manifest, `trainers/`.
 
+    `split` is the share of instances whose rows go to `validation` instead of `train` (see `split.py`), 0 for none.
+    `options` are fields of the exporter.
+
+    With `reasoning` the traces of reasoning models stand before their answers; never without.
     With `cut`, the rows and pairs that it keeps instead of those that the run kept.
 
     Raises:
-        BadInputError: unknown format, nothing to export, or something else already stands at `path`.
+        BadInputError: unknown format or option, or one without a place for traces that are asked for; nothing to export;
+            something else already stands at `path`.
         NoRoomError: the disk refused; nothing is left.
     """
-    exporter = kinds.resolve(kind.replace("-", "_"), Exporter, folders=EXPORTERS)(kind=kind.replace("-", "_"))
-    rows = _checked(run, exporter, kind, cut)
+    exporter = _exporter(run, kind, options or {}, reasoning=reasoning)
     single = bool(path.suffix)
+    if single and split:
+        msg = f"{path} is one file, and a split makes two"
+        raise BadInputError(msg, remedy=f"give a folder: -o {path.with_suffix('')}")
+    if reasoning and not any(row.reasoning for _, row in _checked(run, exporter, kind, cut)):
+        msg = f"no answer in {run.folder} has a trace: its models do not reason, or it is older than this field"
+        raise NothingToExportError(msg, remedy="leave out --reasoning")
+    left_out: Counter[str] = Counter()
+    parts = _parts(run, exporter, kind, split, left_out, cut)
     _refuse_foreign(path, single=single)
     if single:
         with publish(path) as temporary:
-            count = _write(exporter, rows, temporary)
-            manifest = _manifest(run, kind, count, {path.name: sha256(temporary)}, cut)
+            counts = {path.name: _write(exporter, parts[Side.TRAIN], temporary, left_out)}
+            _refuse_empty(run, kind, counts, left_out)
+            manifest = _manifest(run, exporter, kind, counts, {path.name: sha256(temporary)}, left_out, cut)
             with publish(manifest_path(path)) as beside:  # its name first: see _half_done
                 _write_manifest(manifest, beside)
         return manifest
     with publish(path) as folder:
         folder.mkdir()
-        data = folder / f"train{exporter.suffix}"
-        count = _write(exporter, rows, data)
-        manifest = _manifest(run, kind, count, {data.name: sha256(data)}, cut)
+        files = {side: folder / f"{side}{exporter.suffix}" for side in parts}
+        counts = {side: _write(exporter, parts[side], file, left_out) for side, file in files.items()}
+        _refuse_empty(run, kind, counts, left_out)
+        digests = {one.name: sha256(one) for one in files.values()}
+        manifest = _manifest(run, exporter, kind, counts, digests, left_out, cut)
         _write_manifest(manifest, folder / "manifest.json")
-        fragments = exporter.fragments(data.name)
+        fragments = exporter.fragments(*(one.name for one in files.values()))
         for name, text in fragments.items():
-            (folder / "train").mkdir(exist_ok=True)
-            (folder / "train" / name).write_text(text, encoding="utf-8")
+            (folder / TRAINERS).mkdir(exist_ok=True)
+            (folder / TRAINERS / name).write_text(text, encoding="utf-8")
     return manifest
 
 
@@ -105,19 +139,63 @@ def verify_export(path: Path) -> Iterator[str]:
             yield f"{file}: bytes are not those of the manifest"
 
 
-def _checked(run: StoredRun, exporter: Exporter, kind: str, cut: Cut | None) -> Iterator[Any]:
-    """Return an iterator over the records, having made sure that there is at least one."""
-    label = run.writer_of(exporter.reads)
+def _exporter(run: StoredRun, kind: str, options: Mapping[str, Any], *, reasoning: bool) -> Exporter:
+    """Return the exporter, set up for the run."""
+    name = kind.replace("-", "_")
+    found = _found(kind)
+    if reasoning and "reasoning" not in found.model_fields:
+        able = [one for one in formats() if "reasoning" in _found(one).model_fields]
+        msg = f"{kind} has no place for what a model thought before it answered"
+        raise BadInputError(msg, remedy=f"leave out --reasoning, or take --format {' or '.join(able)}")
+    options = {**options, "reasoning": True} if reasoning else options
+    try:
+        exporter: Exporter = found(**{**options, "kind": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        msg = f"{kind}: option {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        known = ", ".join(one for one in found.model_fields if one != "kind")
+        raise BadInputError(msg, remedy=f"options of {kind}: {known or 'none'}") from None
+    return exporter.fitted(run.recipe.stages)
+
+
+def _found(kind: str) -> type[Exporter]:
+    found: type[Exporter] = kinds.resolve(kind.replace("-", "_"), Exporter, folders=EXPORTERS)
+    return found
+
+
+def _tells_traces(exporter: Exporter) -> bool:
+    return bool(getattr(exporter, "reasoning", False))
+
+
+def _parts(
+    run: StoredRun, exporter: Exporter, kind: str, split: float, left_out: Counter[str], cut: Cut | None
+) -> dict[Side, Iterator[Any]]:
+    """Return the records of each side; of training alone where there is no split."""
+    found = _checked(run, exporter, kind, cut)
+    if not split:
+        return {Side.TRAIN: (record for _, record in found)}
+    lies = sides(run, split)
+    left_out["near_both_sides"] = sum(lies.of(path) is None for path, _ in found)
+
+    def part(side: Side) -> Iterator[Any]:
+        yield from (record for path, record in _checked(run, exporter, kind, cut) if lies.of(path) is side)
+
+    return {side: part(side) for side in Side}
+
+
+def _checked(run: StoredRun, exporter: Exporter, kind: str, cut: Cut | None) -> Iterator[tuple[str, Any]]:
+    """Return an iterator over paths and records, having made sure that there is at least one."""
+    needed: type[Any] = Judgement if exporter.reads is JudgedTask else exporter.reads
+    label = run.writer_of(needed)
     if label is None:
-        add = "`pair` (after `respond` and a judge)" if exporter.reads is PreferencePair else "`select`"
-        msg = f"{run.folder} cannot give {kind}: its recipe makes no {exporter.reads.__name__} records"
-        raise BadInputError(msg, remedy=f"add the stage {add} to the recipe and start a new run")
-    records: Iterator[Any] = (
-        exporter.reads.model_validate(body["record"])
-        for _, body in run.store.scan(label, fate=Fate.ACCEPTED, upto=run.closing)
-    )
-    if cut is not None:
-        records = refilter.records(run, cut, exporter.reads)
+        add: dict[type[Any], str] = {
+            PreferencePair: "`pair` (after `respond` and a judge)",
+            Judgement: "`rubric` (after `respond`)",
+        }
+        msg = f"{run.folder} cannot give {kind}: its recipe makes no {needed.__name__} records"
+        remedy = f"add the stage {add.get(needed, '`select`')} to the recipe and start a new run"
+        raise BadInputError(msg, remedy=remedy)
+    records = _records(run, exporter.reads, label, cut)
     first = next(records, None)
     if first is None:
         kept = "accepted nothing" if cut is None else f"has nothing of a score of {cut.min_score:g}"
@@ -126,9 +204,37 @@ def _checked(run: StoredRun, exporter: Exporter, kind: str, cut: Cut | None) -> 
     return itertools.chain([first], records)
 
 
-def _write(exporter: Exporter, records: Iterator[Any], path: Path) -> int:
-    rows = exporter.rows(records)
+def _records(run: StoredRun, wanted: type[Any], label: str, cut: Cut | None) -> Iterator[tuple[str, Any]]:
+    if cut is not None:
+        yield from refilter.records(run, cut, wanted)
+    elif wanted is JudgedTask:
+        yield from ((task.path, task) for task in tasks(run))
+    else:
+        for row, body in run.store.scan(label, fate=Fate.ACCEPTED, upto=run.closing):
+            yield row.path, wanted.model_validate(body["record"])
+
+
+def _write(exporter: Exporter, records: Iterator[Any], path: Path, left_out: Counter[str]) -> int:
+    rows = _kept(exporter.rows(records), left_out)
     return _write_parquet(exporter, rows, path) if exporter.suffix == ".parquet" else _write_jsonl(rows, path)
+
+
+def _refuse_empty(run: StoredRun, kind: str, counts: Mapping[str, int], left_out: Mapping[str, int]) -> None:
+    """No trainer loads a file without rows, and `datasets` says so in words that help nobody."""
+    for name, count in counts.items():
+        if not count:
+            told = ", ".join(f"{rule} {number}" for rule, number in sorted(left_out.items()) if number)
+            msg = f"{run.folder} gives {kind} no row for {name}" + f" (left out: {told})" * bool(told)
+            remedy = "a larger share, or more rows" if len(counts) > 1 else f"selfinstruct stats {run.folder}"
+            raise NothingToExportError(msg, remedy=remedy)
+
+
+def _kept(rows: Iterator[dict[str, Any] | Dropped], left_out: Counter[str]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        if isinstance(row, Dropped):
+            left_out[row.reason.rule] += 1
+        else:
+            yield row
 
 
 def _write_jsonl(rows: Iterator[dict[str, Any]], path: Path) -> int:
@@ -152,9 +258,26 @@ def _write_parquet(exporter: Exporter, rows: Iterator[dict[str, Any]], path: Pat
     return count
 
 
-def _manifest(run: StoredRun, kind: str, rows: int, files: dict[str, str], cut: Cut | None) -> Manifest:
-    asked = None if cut is None else cut.asked()
-    return Manifest(format=kind, rows=rows, files=files, recipe=run.digest, scripted=run.recipe.scripted, cut=asked)
+def _manifest(
+    run: StoredRun,
+    exporter: Exporter,
+    kind: str,
+    counts: Mapping[str, int],
+    files: dict[str, str],
+    left_out: Mapping[str, int],
+    cut: Cut | None,
+) -> Manifest:
+    return Manifest(
+        format=kind,
+        rows=sum(counts.values()),
+        files=files,
+        split=dict(counts) if len(counts) > 1 else {},
+        left_out={rule: number for rule, number in sorted(left_out.items()) if number},
+        recipe=run.digest,
+        scripted=run.recipe.scripted,
+        reasoning=_tells_traces(exporter),
+        cut=None if cut is None else cut.asked(),
+    )
 
 
 def _write_manifest(manifest: Manifest, path: Path) -> None:
@@ -176,7 +299,7 @@ def _refuse_foreign(path: Path, *, single: bool) -> None:
     if path.is_file() and next(verify_export(path), None) and not _half_done(path):
         msg = f"{path} was changed since it was exported"
         raise DamageError(msg, remedy="move it away, or give another path with -o")
-    ours = {*_read_manifest(path).files, "manifest.json", "train"}
+    ours = {*_read_manifest(path).files, "manifest.json", TRAINERS, "train"}  # train: where fragments lay before 0.2
     if path.is_dir() and (others := sorted(one.name for one in path.iterdir() if one.name not in ours)):
         msg = f"{path} also holds {printable(', '.join(others), longest=200)}, which would be lost"
         raise BadInputError(msg, remedy="move it away, or give another path with -o")

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from selfinstruct import __version__, export, formats, runs, seeds
 from selfinstruct import recipe as recipes
 from selfinstruct.engines.base import together
-from selfinstruct.errors import BadInputError, DamageError, Exit
+from selfinstruct.errors import BadInputError, DamageError, Exit, NothingToExportError
+from selfinstruct.judging import balance
 from selfinstruct.ledger import Accounts
 from selfinstruct.pool import Pool
 from selfinstruct.records import Response, content_id
@@ -343,6 +344,8 @@ def _report(recipe: Recipe, folder: Path, target: int, ended: Ended, *, reused: 
             raise DamageError(msg, remedy=f"selfinstruct verify {folder}")
         if counted.ledger.accepted:
             written = dict(_exports(run, recipe))
+        for alarm, remedy in balance.of_run(run).alarms():
+            log.warning("skewed labels: %s; try: %s", alarm, remedy)
         trunk = [counted.drops_by_stage[label] for label in run.tree.trunk()]
     status, message, remedy = _verdict(ended, counted, target, folder, drops=sum(map(Counter, trunk), Counter()))
     return Report(folder, target, counted, status, message, remedy, written, reused, recipe.scripted)
@@ -351,9 +354,7 @@ def _report(recipe: Recipe, folder: Path, target: int, ended: Ended, *, reused: 
 def _exports(run: runs.StoredRun, recipe: Recipe) -> Any:  # noqa: ANN401
     for kind in recipe.exports:
         path = run.folder / "exports" / kind
-        with suppress(
-            export.NothingToExportError
-        ):  # no pair among few rows is no fault of the run; the funnel shows it
+        with suppress(NothingToExportError):  # no pair among few rows is no fault of the run; the funnel shows it
             yield kind, (path, export.export(run, kind, path))
 
 

@@ -175,6 +175,10 @@ def build(data: dict[str, Any], *, source: str = "recipe", lines: Mapping[str, i
     _check_thresholds(recipe, place)
     for exporter in recipe.exports:
         kinds.resolve(exporter, Exporter, folders=EXPORTERS)
+    for position, stage in enumerate(recipe.stages):
+        if absent := [name for name in stage.named() if name not in recipe.engines]:
+            msg = f"{place.name(f'stages.{position}')}: no engine is called {absent[0]!r}"
+            raise BadInputError(msg, remedy=f"there are: {', '.join(recipe.engines)}; add it under `engines`")
     wanted = {name for stage in recipe.stages for name in stage.engines()}
     missing = dict.fromkeys(sorted(wanted - recipe.engines.keys()), recipe.engines["writer"])
     return recipe.model_copy(update={"engines": {**recipe.engines, **missing}})

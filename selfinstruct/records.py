@@ -48,6 +48,8 @@ class Provenance(Frozen):
     seed: int | None = None
     scripted: bool = False
     """Made by the scripted engine: for trying out, never to be published."""
+    sampling: dict[str, Any] | None = None
+    """What was drawn otherwise than the stage draws; None where nothing was."""
 
 
 class Record(Frozen):
@@ -136,6 +138,8 @@ class Row(Record):
     output: str
     score: float | None = None
     is_classification: bool | None = None
+    reasoning: str = ""
+    """Of the answer, where a reasoning model wrote it."""
 
 
 class PreferencePair(Record):

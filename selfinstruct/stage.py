@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 from pydantic import InstanceOf, SerializeAsAny
 
@@ -30,7 +30,6 @@ from selfinstruct.records import (
     Dropped,
     DropReason,
     Frozen,
-    PreferencePair,
     Provenance,
     Record,
     Request,
@@ -38,6 +37,7 @@ from selfinstruct.records import (
     SeedTask,
     content_id,
 )
+from selfinstruct.text.fence import fence
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -133,6 +133,11 @@ class Work:
         return reply
 
     @property
+    def provenance(self) -> Provenance:
+        """Where the latest answer came from. Who asks for several at once takes it before the next one comes."""
+        return self._provenance or self._inherited()
+
+    @property
     def answer(self) -> str:
         """What the latest call was answered."""
         return self._answer
@@ -148,13 +153,9 @@ class Work:
         """Return a chat prompt with the unreadable answer after it; its beginning stays as the server has it cached."""
         if isinstance(prompt, str):
             return prompt
-        told = prompts.render(
-            AGAIN,
-            language=self.language,
-            why=printable(unread.why),
-            answer=unread.answer[:SHOWN],
-            nonce=content_id(self.run_seed, AGAIN, self.id),
-        )
+        key = f"{self.run_seed}:{AGAIN}:{self.id}"
+        nonce, (why, answer) = fence(printable(unread.why), unread.answer[:SHOWN], key=key)
+        told = prompts.render(AGAIN, language=self.language, why=why, answer=answer, nonce=nonce)
         *before, last = prompt
         return (*before, last.model_copy(update={"content": f"{last.content}\n\n{told}"}))
 
@@ -164,7 +165,7 @@ class Work:
             {
                 "id": content_id(self.id, self._made),
                 "parent": self.record.id,
-                "provenance": self._provenance or self._inherited(),
+                "provenance": self.provenance,
                 **values,
             }
         )
@@ -307,6 +308,10 @@ class Stage(Frozen, Generic[In, Out]):
         """Names of the engines it asks."""
         return () if self.free else (self.engine,)
 
+    def named(self) -> tuple[str, ...]:
+        """Names of the engines that must stand in the recipe: the writer takes the place of any other that does not."""
+        return ()
+
     def wants(self) -> AbstractSet[Ability]:
         """Return what it wants of a server beside an answer: asked about before the run."""
         return frozenset()
@@ -339,22 +344,49 @@ class Exporter(Frozen):
     """Makes rows of a format from finished records. Writing, naming and publishing them is `export.py`'s."""
 
     kind: str
-    reads: ClassVar[type[Record]] = Row
+    reads: ClassVar[type[Any]] = Row
+    """A record type; or `judged.JudgedTask`: every accepted instance with its answers and their verdicts."""
     suffix: ClassVar[str] = ".jsonl"
     columns: ClassVar[dict[str, str]] = {}
     """Column -> Arrow type, for formats that have types."""
 
     @abstractmethod
-    def rows(self, records: Iterator[Any]) -> Iterator[dict[str, Any]]:
-        """Yield one dict per row, every key in every row."""
+    def rows(self, records: Iterator[Any]) -> Iterator[dict[str, Any] | Dropped]:
+        """Yield one dict per row, every key in every row; a Dropped for what the format has no row for: it is counted."""
 
-    def fragments(self, file_name: str) -> Mapping[str, str]:
-        """Return configuration for trainers, file name -> text, ready beside the data file `file_name`."""
-        del file_name
+    def fitted(self, stages: Sequence[Stage[Any, Any]]) -> Self:
+        """Return it with what follows from the stages of the run; itself as a rule.
+
+        Raises:
+            BadInputError: they leave open what it must know.
+        """
+        del stages
+        return self
+
+    def fragments(self, train: str, validation: str = "") -> Mapping[str, str]:
+        """Return configuration for trainers, file name -> text. They lie in a folder of their own beside the data files."""
+        del train, validation
         return {}
 
 
-def task_text(row: Row | PreferencePair) -> str:
+def answer_text(row: Row, *, reasoning: bool) -> str:
+    """Return a row's answer; where `reasoning` is asked for, its trace before it, as DeepSeek-R1 and Qwen3 write it."""
+    return f"<think>\n{row.reasoning}\n</think>\n\n{row.output}" if reasoning and row.reasoning else row.output
+
+
+class HasTask(Protocol):
+    """A row, a pair or a judged task: something that a user asked."""
+
+    @property
+    def instruction(self) -> str:
+        """The task."""
+
+    @property
+    def input(self) -> str:
+        """What it is about; empty where it needs nothing."""
+
+
+def task_text(row: HasTask) -> str:
     """Return what a user would send: the instruction, and the input after a blank line where there is one."""
     return f"{row.instruction}\n\n{row.input}" if row.input else row.instruction
 

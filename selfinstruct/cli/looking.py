@@ -20,22 +20,29 @@ from selfinstruct.text.show import printable
 
 @app.command()
 def stats(folder: Folder, *, as_json: Json = False) -> None:
-    """Show the funnel: what was made, kept, dropped, failed, and is open, per stage."""
+    """Show the funnel: what was made, kept, dropped, failed, and is open, per stage; and how even the labels are."""
     from rich.console import Console
 
-    from selfinstruct.console import funnel
+    from selfinstruct.console import funnel, labels
+    from selfinstruct.judging import balance
     from selfinstruct.runs import open_stored
 
     with open_stored(folder) as stored:
-        counted = stored.accounts()
+        counted, labelled = stored.accounts(), balance.of_run(stored)
         facts = {"recipe": stored.recipe.name, "target": stored.target, "ended": stored.ended}
     if as_json:
-        typer.echo(json.dumps({**facts, **counted.model_dump(mode="json")}))
+        told = labelled.model_dump(mode="json") if labelled.there else None
+        typer.echo(json.dumps({**facts, **counted.model_dump(mode="json"), "labels": told}))
     else:
         Console().print(funnel(counted))
+        if labelled.there:
+            Console().print(labels(labelled))
         typer.echo(
             f"{counted.ledger.accepted} of {facts['target']} rows; {counted.calls['total']} calls; {facts['ended'] or 'open'}"
         )
+    for alarm, remedy in labelled.alarms():
+        say(f"skewed labels: {alarm}")
+        say(f"  try: {remedy}")
     if list(counted.problems()):
         raise typer.Exit(Exit.FAILED)
 
@@ -167,14 +174,53 @@ def _drop_line(fact: dict[str, Any]) -> str:
 @app.command()
 def export(
     folder: Folder,
-    form: Annotated[str, typer.Option("--format", help="See `selfinstruct export --help`.", metavar="FORMAT")],
-    out: Annotated[Path, typer.Option("-o", help="File (with a suffix) or folder (with train/ fragments).")],
+    form: Annotated[str, typer.Option("--format", help="See the list above.", metavar="FORMAT")],
+    out: Annotated[
+        Path, typer.Option("-o", help="File (with a suffix), or folder (with fragments for trainers beside the data).")
+    ],
+    split: Annotated[
+        float,
+        typer.Option("--split", help="Share of the tasks for validation.jsonl; nothing like them is in train.jsonl."),
+    ] = 0.0,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="Option of the format; kto: least=4.5 is good, below=3 is bad.")
+    ] = None,
+    *,
+    reasoning: Annotated[
+        bool, typer.Option("--reasoning", help="Traces of reasoning models before their answers: <think>...</think>.")
+    ] = False,
 ) -> None:
-    """Write the rows for a trainer: alpaca, messages, prompt-completion, dpo, dpo-text, parquet."""
+    """Write the rows of a run for a trainer.
+
+    \b
+    alpaca             instruction, input, output: LLaMA-Factory, axolotl
+    messages           a conversation, loss on all of it: TRL; all others, too
+    prompt-completion  loss on the answer alone: TRL
+    sharegpt           turns of human and gpt: LLaMA-Factory, axolotl
+    dpo                prompt, chosen, rejected: TRL, axolotl
+    dpo-text           the same as plain text: TRL, axolotl, LLaMA-Factory
+    dpo-conversations  no prompt: TRL, axolotl, torchtune, open-instruct
+    reward             dpo for a reward model, margin included: TRL
+    kto                every judged answer, labelled good or bad: TRL
+    ranked             all judged answers of a task, best first
+    parquet            rows with ids, scores and models, in typed columns
+    """  # noqa: D301 - click's mark for lines that stay as they are must be the character itself
     from selfinstruct.export import export as write
     from selfinstruct.runs import open_stored
 
     with open_stored(folder) as stored:
-        manifest = write(stored, form, out)
+        manifest = write(stored, form, out, split=split, reasoning=reasoning, options=_options(sets or []))
     typer.echo(out)
-    say(f"{manifest.rows} rows; sha256 {next(iter(manifest.files.values()))}")
+    sides = ", ".join(f"{side} {rows}" for side, rows in manifest.split.items())
+    say(f"{manifest.rows} rows{f' ({sides})' if sides else ''}; sha256 {next(iter(manifest.files.values()))}")
+    if manifest.left_out:
+        say("left out: " + ", ".join(f"{rule} {number}" for rule, number in manifest.left_out.items()))
+
+
+def _options(sets: list[str]) -> dict[str, str]:
+    """Read key=value settings."""
+    for setting in sets:
+        if not all(part.strip() for part in setting.partition("=")):
+            msg = f"--set {setting!r} is not key=value"
+            raise BadInputError(msg, remedy="for instance: --set least=4.5")
+    return {key.strip(): value.strip() for key, _, value in (setting.partition("=") for setting in sets)}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from selfinstruct.console.summary import funnel, summary
+from selfinstruct.console.summary import funnel, labels, summary
 from selfinstruct.console.watcher import Watcher
 
-__all__ = ["Watcher", "funnel", "summary"]
+__all__ = ["Watcher", "funnel", "labels", "summary"]

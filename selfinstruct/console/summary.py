@@ -9,8 +9,10 @@ from rich.table import Table
 
 from selfinstruct.console.screen import Stderr
 from selfinstruct.console.words import rules
+from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
+    from selfinstruct.judging.balance import Balance, Spread
     from selfinstruct.ledger import Accounts
     from selfinstruct.pipeline import Report
 
@@ -29,6 +31,25 @@ def funnel(accounts: Accounts) -> Table:
     run = accounts.ledger
     table.add_row("run", *map(str, (run.generated, run.accepted, run.dropped, run.failed, run.open)), "")
     return table
+
+
+def labels(balance: Balance) -> Table:
+    """Return how the labels of classification tasks are spread: as written, and as selected."""
+    table = Table(title_justify="left")
+    table.add_column("labels")
+    for column in ("tasks", "rows", "one label only", "evenness"):
+        table.add_column(column, justify="right")
+    table.add_column("most frequent")
+    written = f"as written, {balance.topped_up} tasks topped up" if balance.rounds else "as written"
+    for name, spread in ((written, balance.written), ("as selected", balance.kept)):
+        table.add_row(name, *_figures(spread))
+    return table
+
+
+def _figures(spread: Spread) -> tuple[str, ...]:
+    even = (f"{spread.one_label:.1%}", f"{spread.evenness:.3f}") if spread.several else ("-", "-")
+    most = ", ".join(f"{printable(label, longest=40)} {share:.1%}" for label, share in spread.most)
+    return (str(spread.tasks), str(spread.rows), *even, escape(most))
 
 
 def summary(report: Report) -> None:

@@ -6,7 +6,7 @@ It understands nothing. Which label an input deserves is settled by a checksum, 
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from selfinstruct.engines._grammar import (
@@ -20,6 +20,9 @@ from selfinstruct.engines._grammar import (
     subject_of,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 Pair = tuple[str, str]
 """An input and its output."""
 
@@ -29,20 +32,51 @@ LISTED = 0.3
 """Share of good answers that are lists."""
 
 
-def instances(task: str, draw: Random, *, at_most: int) -> list[Pair]:
-    """Return up to three inputs with good outputs, or one output alone when the task needs no input."""
-    if not needs_input(task):
+def instances(task: str, draw: Random, *, at_most: int, skewed: float = 0) -> list[Pair]:
+    """Return up to three inputs with good outputs, or one output alone when the task needs no input.
+
+    Of a task that sorts into labels, a share `skewed` of the inputs is thought up for its first label.
+    """
+    labels = labels_of(task)
+    if not labels and not needs_input(task):
         return [("", good(task, "", draw))]
     topic = subject_of(task)[0]
-    inputs = [_passage(topic, draw) for _ in range(min(at_most, 1 + int(draw.random() * 3)))]
+    inputs = [
+        _deserving(labels[0], labels, topic, draw) if labels and draw.random() < skewed else _passage(topic, draw)
+        for _ in range(min(at_most, 1 + int(draw.random() * 3)))
+    ]
     return [(given, good(task, given, draw)) for given in inputs]
 
 
-def labelled(task: str, draw: Random, *, at_most: int) -> list[Pair]:
-    """Return an input for each label that the task names; yes and no when it names none."""
-    topic = subject_of(task)[0]
+def labelled(task: str, draw: Random, *, at_most: int, skewed: float = 0) -> list[Pair]:
+    """Return an input for each label that the task names; yes and no when it names none.
+
+    A share `skewed` of the labels after the first is the first again.
+    """
     labels = labels_of(task) or ("yes", "no")
-    return [(_deserving(label, labels, topic, draw), label) for label in labels[:at_most]]
+    named = [label if number == 0 or draw.random() >= skewed else labels[0] for number, label in enumerate(labels)]
+    return _written_for(named[:at_most], labels, task, draw)
+
+
+def topped_up(
+    task: str, draw: Random, *, wanted: Sequence[str], enough: Sequence[str], count: int, skewed: float = 0
+) -> list[Pair]:
+    """Return `count` inputs for the wanted labels in turn; without any, for those of the task that are not enough.
+
+    A share `skewed` of the labels is one of which there is enough, all the same.
+    """
+    labels = labels_of(task) or ("yes", "no")
+    told = {one.casefold() for one in enough}
+    offered = [*wanted] or [one for one in labels if one not in told] or [*labels]
+    named = [
+        pick(enough, draw) if enough and draw.random() < skewed else offered[n % len(offered)] for n in range(count)
+    ]
+    return _written_for(named, labels, task, draw)
+
+
+def _written_for(named: Sequence[str], labels: tuple[str, ...], task: str, draw: Random) -> list[Pair]:
+    topic = subject_of(task)[0]
+    return [(_deserving(label, labels, topic, draw), label) for label in named]
 
 
 def spoilt(pairs: list[Pair], share: float, draw: Random, *, at_most: int) -> list[Pair]:

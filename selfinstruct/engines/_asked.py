@@ -6,6 +6,7 @@ they end. Only the ends of long prompts are looked at.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum, auto
@@ -26,6 +27,8 @@ class Asked(StrEnum):
     INSTANCE_LINES = auto()
     LABELLED = auto()
     LABELLED_LINES = auto()
+    TOP_UP = auto()
+    TOP_UP_LINES = auto()
     EXAMPLES = auto()
     LABELLED_EXAMPLES = auto()
     VERDICT = auto()
@@ -38,6 +41,7 @@ class Asked(StrEnum):
     RESPOND = auto()
 
 
+_TOP_UP = "You write further examples of a classification"
 _TITLES = {
     "Tasks": Asked.TASKS,
     "Instances": Asked.INSTANCES,
@@ -51,11 +55,13 @@ _BEGINNINGS = {
     "Is a task classification?": Asked.CLASSIFY,
     "You write worked examples of tasks": Asked.INSTANCES,
     "You write worked examples of classification": Asked.LABELLED,
+    _TOP_UP: Asked.TOP_UP,
 }
 _PLAIN = {
     Asked.TASKS: Asked.TASK_LINES,
     Asked.INSTANCES: Asked.INSTANCE_LINES,
     Asked.LABELLED: Asked.LABELLED_LINES,
+    Asked.TOP_UP: Asked.TOP_UP_LINES,
 }
 _JSON_SHOWN = ('{"tasks":', '{"instances":')
 _AGAIN = ("\n\nA first answer to this could not be read. ", "\n\n이 요청에 대한 첫 답을 읽을 수 없었습니다. ")
@@ -82,7 +88,7 @@ def what(request: CompletionRequest, prompt: str) -> Asked:
     """Return what `request`, whose text is `prompt`, wants; RESPOND when it is none of the pipeline's."""
     judging = prompt.rfind(_END_OF_ANSWER, max(0, len(prompt) - 200)) >= 0
     if request.constraint is not None and (asked := _constrained(request.constraint, judging=judging)):
-        return asked
+        return Asked.TOP_UP if asked is Asked.LABELLED and prompt.startswith(_TOP_UP) else asked
     if judging:
         head = prompt[:HEAD]
         return next((asked for shown, asked in _VERDICTS_SHOWN.items() if shown in head), Asked.VERDICT_TEXT)
@@ -133,6 +139,31 @@ def task(prompt: str) -> str:
     """Return the line after the last "Task: "; the whole prompt when there is none."""
     place = prompt.rfind(_TASK)
     return prompt if place < 0 else prompt[place + len(_TASK) :].partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """What a top-up asks for; no label wanted by name: any but `enough`."""
+
+    count: int
+    wanted: tuple[str, ...]
+    enough: tuple[str, ...]
+
+
+def further(prompt: str) -> Further:
+    """Return what the last two lines of a top-up prompt say; one of any label when they are not there."""
+    enough, _, wanted = prompt.rpartition("\nWanted: ")
+    count, _, names = wanted.partition(" of ")
+    enough = enough.rpartition("\nEnough of: ")[2]
+    return Further(int(count[:6]) if count.isdecimal() else 1, _names(names), _names(enough))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return ()
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def shown(prompt: str) -> list[str]:

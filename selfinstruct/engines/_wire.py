@@ -137,12 +137,27 @@ def read(request: CompletionRequest, value: Any) -> tuple[tuple[Completion, ...]
 def _completion(choice: dict[str, Any], request: CompletionRequest) -> Completion:
     chat = not isinstance(request.prompt, str)
     text = choice["message"].get("content") if chat else choice["text"]
-    return Completion.model_construct(  # nothing left to validate: the hot path
-        text="" if text is None else harmless(text),
-        finish_reason=_REASONS.get(choice.get("finish_reason") or "", FinishReason.UNKNOWN),
+    return Completion.told(
+        "" if text is None else harmless(text),
+        _REASONS.get(choice.get("finish_reason") or "", FinishReason.UNKNOWN),
+        reasoning=_reasoning(choice["message"]) if chat else "",
         # Some servers send them unasked, in shapes of their own: not asked for, not read.
         logprobs=_logprobs(choice.get("logprobs"), chat=chat) if request.top_logprobs else (),
     )
+
+
+_TOLD = ("reasoning", "reasoning_content")
+"""Where a server with a reasoning parser puts the trace. vLLM 0.32 has the first name alone (read), by their documentation
+0.10 the second and 0.11.2 both; other servers still have the second.
+
+While such a parser is at work, vLLM's constraints hold for what follows the trace (`enable_in_reasoning` is off by default,
+read in 0.32), and without one from the first token: either way constrained JSON needs nothing more here.
+"""
+
+
+def _reasoning(message: dict[str, Any]) -> str:
+    """Return what the server split off; nothing where it sends none, or in a shape of its own."""
+    return next((harmless(told) for name in _TOLD if isinstance(told := message.get(name), str) and told), "")
 
 
 def _logprobs(value: Any, *, chat: bool) -> tuple[dict[str, float], ...]:  # noqa: ANN401

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeV
 from pydantic import Field
 
 from selfinstruct.records import Frozen
+from selfinstruct.text.reasoning import split_reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -144,6 +145,30 @@ class Completion(Frozen):
     text: str
     finish_reason: FinishReason
     logprobs: tuple[dict[str, float], ...] = ()
+    reasoning: str = ""
+    """What a reasoning model thought before it answered; no part of the text."""
+
+    @classmethod
+    def told(
+        cls,
+        text: str,
+        finish_reason: FinishReason,
+        *,
+        reasoning: str = "",
+        logprobs: tuple[dict[str, float], ...] = (),
+    ) -> Completion:
+        """Return what a model wrote, its trace apart; `reasoning` is what the server had split off already.
+
+        Beside a trace log-probabilities are left out: they begin with its tokens, and nobody knows where the answer's do.
+        """
+        thought, answer = split_reasoning(text)
+        thought = "\n\n".join(filter(None, (reasoning.strip(), thought)))
+        return cls.model_construct(  # nothing left to validate: the hot path
+            text=answer,
+            finish_reason=finish_reason,
+            logprobs=() if thought or answer != text else logprobs,
+            reasoning=thought,
+        )
 
 
 class Usage(Frozen):

@@ -43,6 +43,12 @@ WORDS = ("quartz", "bramble")
 SCHEMA = {"type": "object", "properties": {"k": {"enum": list(WORDS)}}, "required": ["k"], "title": "Probe"}
 CONSTRAINED = "vLLM 0.12 or newer, or --set engines.writer.structured_outputs=openai|none"
 
+ROOM = (
+    "give every stage room for them (--set stages.classify.sampling.max_tokens=2048 and so on), or serve it without: "
+    """--default-chat-template-kwargs '{"enable_thinking": false}'"""
+)
+"""What to do about a reasoning model; the switch is vLLM's, its value that of Qwen3's and most other templates."""
+
 PLAIN = Sampling(max_tokens=8, temperature=1.0, repetition_detection=None)
 """Nothing that a server need not know."""
 AT_ONCE = 32
@@ -96,7 +102,8 @@ async def survey(engine: HttpEngine, wanted: AbstractSet[Ability]) -> Survey:
     """
     refusals = asyncio.create_task(_refusals(engine, wanted))
     ways, told = asyncio.create_task(_dialects(engine, wanted)), asyncio.create_task(_length(engine))
-    await together(refusals, ways, told)
+    thinking = asyncio.create_task(_thinks(engine, wanted))
+    await together(refusals, ways, told, thinking)
     (chat, text, several), dialects, length = refusals.result(), ways.result(), told.result()
     if chat:
         msg = f"the server does not chat as {engine.model_name}: {chat}"
@@ -113,6 +120,8 @@ async def survey(engine: HttpEngine, wanted: AbstractSet[Ability]) -> Survey:
         notes.append(f"the server keeps to no constraint: JSON is asked for in words alone; better: {CONSTRAINED}")
     elif engine.structured_outputs == "auto" and dialects[0] != "vllm":
         notes.append(f"constraints are written as {dialects[0]} has them: the server ignores vLLM's")
+    if thinking.result():
+        notes.append(f"the model thinks before it answers, and its thoughts count as tokens: {ROOM}")
     if length is not None and length < LEAST_CONTEXT:
         notes.append(f"a context of {length} tokens is short: long prompts may be refused; better: {LONGER}")
     return Survey(dialect=dialects[0] if dialects else "none", singly=bool(several), notes=tuple(notes))
@@ -125,6 +134,14 @@ async def _refusals(engine: HttpEngine, wanted: AbstractSet[Ability]) -> list[st
         _refusal(engine, "Once upon a time", wanted=Ability.COMPLETIONS in wanted),
         _alone(engine, wanted=Ability.SEVERAL in wanted),
     )
+
+
+async def _thinks(engine: HttpEngine, wanted: AbstractSet[Ability]) -> bool:
+    """Say whether an answer begins with a trace. One whose beginning is in the prompt shows only where it ends."""
+    if Ability.CHAT not in wanted:
+        return False
+    reply = await _ask(engine, user("Say hello."), LONG, number=2)
+    return isinstance(reply, Reply) and bool(reply.completions[0].reasoning)
 
 
 async def _alone(engine: HttpEngine, *, wanted: bool) -> str:

@@ -65,18 +65,25 @@ class ScriptedEngine(Engine):
     """Answers without text; never a choice."""
     bad_instances: Share = 0.05
     """Instances that break a rule: input = output, no output, an end in a colon, one input with two outputs."""
+    skewed_labels: Share = 0.1
+    """Inputs thought up for the first label of a classification task, whatever the label was to be; label first, labels that
+    are the first one again, in a top-up too."""
     weak_answers: Share = 0.35
     """Responses that the judge marks down: vague, off the subject, stopped early, the wrong label."""
     unreadable_verdicts: Share = 0.02
     """Verdicts without a score."""
+    thinking: Share = 0.0
+    """Answers that begin with a trace, as a reasoning model's do; never a choice."""
+    model: str = "scripted"
+    """Name that it answers under, where several models are played."""
 
     scripted: ClassVar[bool] = True
     operational: ClassVar[frozenset[str]] = frozenset({"latency", "latency_spread"})
 
     @property
     def model_name(self) -> str:
-        """It has no other."""
-        return "scripted"
+        """The name it plays under."""
+        return self.model
 
     async def complete(self, request: CompletionRequest) -> Reply:
         """Answer `request` as the script has it."""
@@ -89,7 +96,7 @@ class ScriptedEngine(Engine):
             self._complete(request, prompt, wanted, Random(key + place))  # noqa: S311 - repeatable
             for place in range(request.n)
         )
-        usage = Usage(prompt_tokens=_tokens(asking), completion_tokens=sum(_tokens(one.text) for one in completions))
+        usage = Usage(prompt_tokens=_tokens(asking), completion_tokens=sum(map(_written, completions)))
         return Reply(completions=completions, model=self.model_name, usage=usage, scripted=True)
 
     def _key(self, request: CompletionRequest) -> int:
@@ -107,13 +114,21 @@ class ScriptedEngine(Engine):
         if wanted is Asked.SCORE:
             return self._scored(request, prompt, draw)
         text, chance = self._written(request, prompt, wanted, draw), draw.random()
+        thought = self._thought(draw)
         if chance < self.empty:
             text = ""
         elif chance < self.empty + self.cut:
-            return _ended(text, request.sampling, whole=False)
+            return _ended(thought + text, request.sampling, whole=False)
         elif wanted in _JSON and draw.random() < self.broken_json:
             text = text[: len(text) // 2]
-        return _ended(text, request.sampling)
+        return _ended(thought + text, request.sampling)
+
+    def _thought(self, draw: Random) -> str:
+        """Return a trace in one of the ways in which models write them; an empty one draws nothing."""
+        if not self.thinking or draw.random() >= self.thinking:
+            return ""
+        begin, end = grammar.pick(_TRACES, draw)
+        return f"{begin}{TRACE} {grammar.instruction(draw)}{end}"
 
     def _chosen(self, request: CompletionRequest, prompt: str, wanted: Asked, draw: Random) -> Completion:
         """Return one of few words, with log-probabilities when they are wanted."""
@@ -143,15 +158,21 @@ class ScriptedEngine(Engine):
                 return "\n".join(f"{number}. {text}" for number, text in items)[len(f"{first}.") :]
             case Asked.BLOCKS:
                 return self._blocks(prompt, draw)
-            case Asked.INSTANCES | Asked.LABELLED:
+            case Asked.INSTANCES | Asked.LABELLED | Asked.TOP_UP:
                 most = _at_most(schema, "instances") or INSTANCES
-                pairs = self._instances(asked.task(prompt), draw, wanted, at_most=most)
-                order = (1, 0) if wanted is Asked.LABELLED else (0, 1)
+                pairs = self._instances(asked.task(prompt), draw, wanted, at_most=most, prompt=prompt)
+                order = (1, 0) if wanted in _LABEL_FIRST else (0, 1)
                 rows = [{("input", "output")[i]: pair[i] for i in order} for pair in pairs]
                 return _json({"instances": rows})
-            case Asked.EXAMPLES | Asked.LABELLED_EXAMPLES | Asked.INSTANCE_LINES | Asked.LABELLED_LINES:
-                pairs = self._instances(asked.task(prompt), draw, wanted, at_most=INSTANCES)
-                plain = wanted in {Asked.INSTANCE_LINES, Asked.LABELLED_LINES}
+            case (
+                Asked.EXAMPLES
+                | Asked.LABELLED_EXAMPLES
+                | Asked.INSTANCE_LINES
+                | Asked.LABELLED_LINES
+                | Asked.TOP_UP_LINES
+            ):
+                pairs = self._instances(asked.task(prompt), draw, wanted, at_most=INSTANCES, prompt=prompt)
+                plain = wanted in {Asked.INSTANCE_LINES, Asked.LABELLED_LINES, Asked.TOP_UP_LINES}
                 return (answers.lines if plain else answers.examples)(pairs, label_first=wanted in _LABEL_FIRST)
             case Asked.VERDICT | Asked.VERDICT_TEXT | Asked.RATINGS | Asked.PREFERENCE:
                 return self._verdict(request, prompt, draw, wanted)
@@ -178,9 +199,18 @@ class ScriptedEngine(Engine):
                 texts.append(grammar.reworded(grammar.pick(shown, draw), draw))
         return texts
 
-    def _instances(self, task: str, draw: Random, wanted: Asked, *, at_most: int) -> list[answers.Pair]:
-        write = answers.labelled if wanted in _LABEL_FIRST else answers.instances
-        return answers.spoilt(write(task, draw, at_most=at_most), self.bad_instances, draw, at_most=at_most)
+    def _instances(
+        self, task: str, draw: Random, wanted: Asked, *, at_most: int, prompt: str = ""
+    ) -> list[answers.Pair]:
+        if wanted in {Asked.TOP_UP, Asked.TOP_UP_LINES}:
+            told = asked.further(prompt)
+            pairs = answers.topped_up(
+                task, draw, wanted=told.wanted, enough=told.enough, count=min(told.count, at_most), skewed=self.skewed_labels
+            )  # fmt: skip
+        else:
+            write = answers.labelled if wanted in _LABEL_FIRST else answers.instances
+            pairs = write(task, draw, at_most=at_most, skewed=self.skewed_labels)
+        return answers.spoilt(pairs, self.bad_instances, draw, at_most=at_most)
 
     def _blocks(self, prompt: str, draw: Random) -> str:
         first = asked.number(prompt)
@@ -255,10 +285,25 @@ def _on(scores: list[float], score: float) -> float:
     return int(near) if near == int(near) else near
 
 
+TRACE = "Let me think about what is wanted here."
+"""How every trace of the script begins: what must stand in no export."""
+_TRACES = (
+    ("<think>\n", "\n</think>\n\n"),
+    ("", "\n</think>\n\n"),
+    ("<thinking>", "</thinking>"),
+    ("[THINK]", "[/THINK]"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+)
 _JSON = {
-    Asked.TASKS, Asked.INSTANCES, Asked.LABELLED, Asked.VERDICT, Asked.RATINGS, Asked.PREFERENCE, Asked.SCHEMA,
+    Asked.TASKS, Asked.INSTANCES, Asked.LABELLED, Asked.TOP_UP, Asked.VERDICT, Asked.RATINGS, Asked.PREFERENCE, Asked.SCHEMA,
 }  # fmt: skip
-_LABEL_FIRST = {Asked.LABELLED, Asked.LABELLED_LINES, Asked.LABELLED_EXAMPLES}
+_LABEL_FIRST = {
+    Asked.LABELLED,
+    Asked.LABELLED_LINES,
+    Asked.LABELLED_EXAMPLES,
+    Asked.TOP_UP,
+    Asked.TOP_UP_LINES,
+}
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -270,6 +315,11 @@ def _tokens(text: str) -> int:
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
+def _written(completion: Completion) -> int:
+    """Return the tokens of an answer, those of its trace included: servers bill both."""
+    return _tokens(completion.text) + _tokens(completion.reasoning)
+
+
 def _ended(text: str, sampling: Sampling, *, whole: bool = True) -> Completion:
     """Return `text` up to the first stop and the token limit; half of it when it is not `whole`."""
     for stop in sampling.stop:
@@ -277,7 +327,7 @@ def _ended(text: str, sampling: Sampling, *, whole: bool = True) -> Completion:
     longest = sampling.max_tokens * CHARACTERS_PER_TOKEN
     kept = text[: min(longest, len(text) if whole else len(text) // 2)]
     ended = whole and len(kept) == len(text)
-    return Completion(text=kept, finish_reason=FinishReason.STOP if ended else FinishReason.LENGTH)
+    return Completion.told(kept, FinishReason.STOP if ended else FinishReason.LENGTH)
 
 
 def _at_most(schema: dict[str, Any], name: str) -> int | None:

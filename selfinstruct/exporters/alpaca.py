@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from selfinstruct import prompts
+from selfinstruct.exporters._fragments import axolotl, llama_factory
 from selfinstruct.stage import Exporter
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ class Alpaca(Exporter):
             name = "alpaca_text" if row.input else "alpaca_text_no_input"
             yield {**values, "text": prompts.render(name, **values)}
 
-    def fragments(self, file_name: str) -> Mapping[str, str]:
+    def fragments(self, train: str, validation: str = "") -> Mapping[str, str]:
         """LLaMA-Factory's `dataset_info.json`, and axolotl's dataset entry."""
         columns = {"prompt": "instruction", "query": "input", "response": "output"}
-        info = {"selfinstruct_sft": {"file_name": file_name, "columns": columns}}
-        axolotl = f"datasets:\n  - path: {file_name}\n    ds_type: json\n    type: alpaca\n"
-        return {"dataset_info.json": json.dumps(info, indent=2) + "\n", "axolotl.yaml": axolotl}
+        return {
+            **llama_factory("selfinstruct_sft", train, validation, columns=columns),
+            **axolotl(train, validation, type="alpaca"),
+        }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from selfinstruct.exporters._fragments import axolotl, trl
 from selfinstruct.records import PreferencePair, Record
 from selfinstruct.stage import Exporter, task_text
 
@@ -34,21 +34,7 @@ class Dpo(Exporter):
         """Return one side as a list of one message."""
         return [{"role": role, "content": text}]
 
-    def fragments(self, file_name: str) -> Mapping[str, str]:
-        """TRL's lines."""
-        return {"trl_dpo.py": _TRL.format(file=json.dumps(file_name)[1:-1])}
-
-
-_TRL = '''"""Train on {file} with TRL: pip install trl; python trl_dpo.py"""
-
-from datasets import load_dataset
-from trl import DPOConfig, DPOTrainer
-
-MODEL = "MODEL"  # put yours here
-
-DPOTrainer(
-    model=MODEL,
-    args=DPOConfig(output_dir="dpo"),
-    train_dataset=load_dataset("json", data_files="{file}", split="train"),
-).train()
-'''
+    def fragments(self, train: str, validation: str = "") -> Mapping[str, str]:
+        """TRL's lines, and axolotl's entry; LLaMA-Factory reads dpo_text: of message lists it would take neither answer."""
+        entry = {"type": "chat_template.default", "field_messages": "prompt"}
+        return {**trl("DPO", train, validation), **axolotl(train, validation, {"rl": "dpo"}, **entry)}

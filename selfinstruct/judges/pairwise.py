@@ -13,8 +13,8 @@ from selfinstruct.records import (
     Dropped,
     DropReason,
     PreferencePair,
-    content_id,
 )
+from selfinstruct.text.fence import fence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,16 +62,15 @@ class Pairwise(Judge[PreferencePair, PreferencePair]):
     async def _ask(self, record: PreferencePair, work: Work, *, first: str, second: str) -> tuple[str, str]:
         """Return which answer is better when they are shown in this order, and why."""
         rubric = rubrics.load(self.rubric, language=work.language)
+        texts = (record.instruction, record.input, getattr(record, first), getattr(record, second))
+        nonce, shown = fence(*texts, key=f"{work.run_seed}:{record.parent}")
         text = prompts.render(
             self.prompt,
             language=work.language,
             about=rubric.about,
             criteria=rubric.criteria,
-            instruction=record.instruction,
-            input=record.input,
-            first=getattr(record, first),
-            second=getattr(record, second),
-            nonce=content_id(work.run_seed, "fence", record.parent),
+            **dict(zip(("instruction", "input", "first", "second"), shown, strict=True)),
+            nonce=nonce,
         )
         reply = await self.ask(work, text, self.sampling, _SCHEMA)
         value = verdict.read_object(whole(reply.completions[0]))

@@ -11,7 +11,9 @@ from selfinstruct.engines.base import JsonSchema, Sampling
 from selfinstruct.errors import CallError, UnreadableError
 from selfinstruct.judges import _verdict as verdict
 from selfinstruct.judges._judge import Judge, schema, whole
-from selfinstruct.records import Instance, Instruction, Judgement, Response, content_id
+from selfinstruct.records import Instance, Instruction, Judgement, Response
+from selfinstruct.text.addresses import talks
+from selfinstruct.text.fence import fence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,15 +50,17 @@ class Ratings(Judge[Instance, Judgement]):
         rubric = rubrics.load(self.rubric, language=work.language)
         draw = Random(f"{work.run_seed}:{record.id}")  # noqa: S311 - repeatable sampling, not secrecy
         shuffled = dict(zip(LETTERS, draw.sample(responses, len(responses)), strict=False))
+        texts = (work.ancestor(Instruction).text, record.input, *(one.text for one in shuffled.values()))
+        nonce, (instruction, given, *answers) = fence(*texts, key=f"{work.run_seed}:{record.id}")
         text = prompts.render(
             self.prompt,
             language=work.language,
             **verdict.shown(rubric),
             count=len(shuffled),
-            instruction=work.ancestor(Instruction).text,
-            input=record.input,
-            answers=[{"letter": letter, "text": one.text} for letter, one in shuffled.items()],
-            nonce=content_id(work.run_seed, "fence", record.id),
+            instruction=instruction,
+            input=given,
+            answers=[{"letter": letter, "text": one} for letter, one in zip(shuffled, answers, strict=True)],
+            nonce=nonce,
         )
         reply = await self.ask(work, text, self.sampling, _schema(rubric, tuple(shuffled)))
         scores = _read(whole(reply.completions[0]), rubric, shuffled)
@@ -64,8 +68,10 @@ class Ratings(Judge[Instance, Judgement]):
         return [self._judgement(work, one, *scores[letters[one.id]], judge=reply.model) for one in responses]
 
     def _judgement(self, work: Work, one: Response, score: float, rationale: str, *, judge: str) -> Judgement:
-        flags = ("own_family",) if self.own(judge, one.provenance.model) else ()
-        return work.make(Judgement, of=one.id, score=score, rationale=rationale, judge=judge, flags=flags)
+        flags = ["own_family"] if self.own(judge, one.provenance.model) else []
+        if talks(one.text, task=work.ancestor(Instruction).text, given=work.ancestor(Instance).input):
+            flags.append("addresses_judge")
+        return work.make(Judgement, of=one.id, score=score, rationale=rationale, judge=judge, flags=tuple(flags))
 
 
 def _schema(rubric: Rubric, letters: tuple[str, ...]) -> JsonSchema:

@@ -15,7 +15,9 @@ from selfinstruct.engines.base import Ability, Choice, Completion, Constraint, R
 from selfinstruct.errors import UnreadableError
 from selfinstruct.judges import _verdict as verdict
 from selfinstruct.judges._judge import Judge, schema, whole
-from selfinstruct.records import Instance, Instruction, Judgement, Response, Vote, content_id
+from selfinstruct.records import Instance, Instruction, Judgement, Response, Vote
+from selfinstruct.text.addresses import talks
+from selfinstruct.text.fence import fence
 from selfinstruct.text.reply import harmless
 from selfinstruct.text.score import expectation, read_score
 
@@ -82,19 +84,19 @@ class RubricJudge(Judge[Response, Judgement]):
             yield f"stage {self.label}: {self.votes} votes at temperature 0 are one vote {self.votes} times; raise it"
 
     async def process(self, record: Response, work: Work) -> Sequence[Judgement]:
-        """Ask every judge. The texts under judgement are fenced with a nonce they cannot know.
+        """Ask every judge. The texts under judgement are fenced with a nonce that stands in none of them.
 
         It is one nonce for all answers to an instance: their prompts then differ from the answer on, and not before.
         """
         rubric = rubrics.load(self.rubric, language=work.language)
+        task, given = work.ancestor(Instruction).text, work.ancestor(Instance).input
+        nonce, shown = fence(task, given, record.text, key=f"{work.run_seed}:{record.parent}")
         text = prompts.render(
             self.prompt,
             language=work.language,
             **verdict.shown(rubric),
-            instruction=work.ancestor(Instruction).text,
-            input=work.ancestor(Instance).input,
-            answer=record.text,
-            nonce=content_id(work.run_seed, "fence", record.parent),
+            **dict(zip(("instruction", "input", "answer"), shown, strict=True)),
+            nonce=nonce,
             form=self.format,
         )
         found: list[tuple[Vote, _Reading]] = []
@@ -103,6 +105,8 @@ class RubricJudge(Judge[Response, Judgement]):
         writer = record.provenance.model
         judges = {vote.judge for vote, _ in found}
         flags = ["own_family"] if any(self.own(judge, writer) for judge in judges) else []
+        if talks(record.text, task=task, given=given):
+            flags.append("addresses_judge")
         scores = [vote.score for vote, _ in found]
         if max(scores) - min(scores) >= self.doubt:
             flags.append("doubtful")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfinstruct.errors import BadInputError
 from selfinstruct.gates.score import Score
 from selfinstruct.judging.cut import Cut, check
 from selfinstruct.judging.repaired import pairs
 from selfinstruct.judging.scored import judged_records, of_run, scale_of
-from selfinstruct.records import Frozen, PreferencePair, Record, Row
+from selfinstruct.records import Frozen, PreferencePair, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,21 +62,21 @@ def refilter(run: StoredRun, cut: Cut) -> Books:
     )
 
 
-def records(run: StoredRun, cut: Cut, kind: type[Record]) -> Iterator[Record]:
-    """Yield the records of `kind` (rows or pairs) that `cut` keeps, in order.
+def records(run: StoredRun, cut: Cut, kind: type[Any]) -> Iterator[tuple[str, Row | PreferencePair]]:
+    """Yield (path of its instance or below, record) of the rows or pairs (`kind`) that `cut` keeps, in order.
 
     Raises:
         BadInputError: records of another kind, which have no score.
     """
     if kind is Row:
-        for rule, record in judged_records(run):
-            if rule in {None, "score"} and record["score"] is not None and record["score"] >= cut.min_score:
-                yield Row.model_validate(record)
+        for row, record in judged_records(run):
+            if row.rule in {None, "score"} and record["score"] is not None and record["score"] >= cut.min_score:
+                yield row.path, Row.model_validate(record)
     elif kind is PreferencePair:
-        yield from (one for one in pairs(run, cut) if isinstance(one, PreferencePair))
+        yield from ((path, one) for path, one in pairs(run, cut) if isinstance(one, PreferencePair))
     else:
-        msg = f"{kind.__name__} records have no threshold"
-        raise BadInputError(msg, remedy=f"selfinstruct export {run.folder} writes them as they are")
+        msg = "only rows and preference pairs are kept by a score: this format takes every judged answer"
+        raise BadInputError(msg, remedy=f"selfinstruct export {run.folder} writes it (kto: --set least=S)")
 
 
 def _behind(run: StoredRun) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from selfinstruct.runs import StoredRun
 
 
-def pairs(run: StoredRun, cut: Cut) -> Iterator[PreferencePair | DropReason]:
-    """Yield what the run's pairing makes of its answers under this cut: for each instance a pair, or why there is none.
+def pairs(run: StoredRun, cut: Cut) -> Iterator[tuple[str, PreferencePair | DropReason]]:
+    """Yield (path, pair or why there is none) for each instance: what the run's pairing makes of its answers under this cut.
 
     Pairs that a judge was shown in both orders are taken as they are stored.
 
@@ -40,9 +40,9 @@ def pairs(run: StoredRun, cut: Cut) -> Iterator[PreferencePair | DropReason]:
         return
     again: Any = type(stage).model_validate({**stage.model_dump(), "gates": stage.gates, **changed})
     with asyncio.Runner() as loop:
-        for work in replayed(run, stage.label):
+        for path, work in replayed(run, stage.label):
             for made in loop.run(again.process(work.record, work)):
-                yield made if isinstance(made, PreferencePair) else made.reason
+                yield path, made if isinstance(made, PreferencePair) else made.reason
 
 
 def own_pairing(run: StoredRun) -> Cut | None:
@@ -54,18 +54,18 @@ def own_pairing(run: StoredRun) -> Cut | None:
     return Cut(min_score=guards.least_chosen, min_margin=guards.least_margin, max_length_ratio=guards.most_length_ratio)
 
 
-def _shown_twice(run: StoredRun, cut: Cut, guards: Any) -> Iterator[PreferencePair]:  # noqa: ANN401 - a pairing stage
+def _shown_twice(run: StoredRun, cut: Cut, guards: Any) -> Iterator[tuple[str, PreferencePair]]:  # noqa: ANN401 - a pairing stage
     margin = guards.least_margin if cut.min_margin is None else cut.min_margin
     ratio = guards.most_length_ratio if cut.max_length_ratio is None else cut.max_length_ratio
     if cut.min_score < guards.least_chosen or margin < guards.least_margin or ratio > guards.most_length_ratio:
         msg = f"{run.folder}: its pairs were judged in both orders, and those beyond its own guards never were"
         own = f"a score of {guards.least_chosen:g}, a margin of {guards.least_margin:g}, a ratio of {guards.most_length_ratio:g}"
         raise BadInputError(msg, remedy=f"stay within {own}; or a new run with other guards")
-    for _, body in run.store.scan(run.writer_of(PreferencePair), fate=Fate.ACCEPTED, upto=run.closing):
+    for row, body in run.store.scan(run.writer_of(PreferencePair), fate=Fate.ACCEPTED, upto=run.closing):
         pair = PreferencePair.model_validate(body["record"])
         if (
             pair.chosen_score >= cut.min_score
             and pair.margin >= margin
             and length_ratio(pair.chosen, pair.rejected) <= ratio
         ):
-            yield pair
+            yield row.path, pair

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from selfinstruct.errors import BadInputError
 from selfinstruct.pool import Pool
-from selfinstruct.records import Fate, Record, content_id
+from selfinstruct.records import Fate, Judgement, Record, content_id
 from selfinstruct.stage import Work, stage_parents
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from selfinstruct.runs import StoredRun
 
 
-def replayed(run: StoredRun, label: str) -> Iterator[Work]:
-    """Yield the work of stage `label` on each accepted record that it reads, in order, up to the run's last row.
+def replayed(run: StoredRun, label: str) -> Iterator[tuple[str, Work]]:
+    """Yield (path, work) of stage `label` on each accepted record that it reads, in order, up to the run's last row.
 
     Raises:
         BadInputError: the stage asks a model.
@@ -38,7 +38,7 @@ def replayed(run: StoredRun, label: str) -> Iterator[Work]:
         ]
         for stage, path, record in places:
             if stage == parent:
-                yield _work(run, label, path, record, places, pool)
+                yield path, _work(run, label, path, record, places, pool)
 
 
 def _work(
@@ -56,6 +56,7 @@ def _work(
         language=run.recipe.language,
         attempt=1,
         ask=_nobody,
+        aspects=sum(stage.writes() is Judgement for stage in run.recipe.stages),
     )
 
 

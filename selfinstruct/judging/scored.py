@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from selfinstruct.recipe import Recipe
     from selfinstruct.runs import StoredRun
+    from selfinstruct.store import RecordRow
     from selfinstruct.tables.layouts import Task
 
 SCALE = (0.0, 5.0)
@@ -103,7 +104,8 @@ def of_run(run: StoredRun) -> ScoredTable:
     rows: list[ScoredRow] = []
     other: Counter[str] = Counter()
     unscored = run.store.fates(upto=run.closing).get((label, Fate.FAILED.value), 0)
-    for rule, record in judged_records(run):
+    for row, record in judged_records(run):
+        rule = row.rule
         score = record.get("score")
         if rule not in {None, "score", "unscored"}:
             other[str(rule)] += 1
@@ -132,10 +134,10 @@ def of_run(run: StoredRun) -> ScoredTable:
     )
 
 
-def judged_records(run: StoredRun) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """Yield (rule that dropped it or None, stored record) of everything that the row-making stage made, in order."""
+def judged_records(run: StoredRun) -> Iterator[tuple[RecordRow, dict[str, Any]]]:
+    """Yield (row, stored record) of everything that the row-making stage made, kept and dropped, in order."""
     for row, body in run.store.scan(run.tree.rows, upto=run.closing):
-        yield row.rule, body["record"]
+        yield row, body["record"]
 
 
 def threshold_of(recipe: Recipe) -> float | None:

@@ -75,7 +75,7 @@ def chosen_scores(run: StoredRun, lowest: float) -> list[float] | None:
     if not any(stage.writes() is PreferencePair for stage in run.recipe.stages):
         return None
     found = pairs(run, own_pairing(run) or Cut(min_score=lowest))
-    return [one.chosen_score for one in found if isinstance(one, PreferencePair)]
+    return [one.chosen_score for _, one in found if isinstance(one, PreferencePair)]
 
 
 def script(text: str) -> str:

@@ -42,8 +42,9 @@ class Rubric(Frozen):
         return tuple(self.lowest + self.step * number for number in range(count))
 
 
+@cache
 def load(name: str, *, language: str = "en") -> Rubric:
-    """Return a shipped rubric in `language`, or the one in the file `name`.
+    """Return a shipped rubric in `language`, or the one in the file `name`; read once a process, as its digest is.
 
     Raises:
         BadInputError: there is none, its head cannot be read, or its scale is none.
@@ -52,6 +53,7 @@ def load(name: str, *, language: str = "en") -> Rubric:
     return _read(path, source(name, language=language))
 
 
+@cache
 def source(name: str, *, language: str = "en") -> str:
     """Return the text of a rubric's file: part of the fingerprint of a judge that uses it.
 
@@ -82,7 +84,6 @@ def _find(name: str, language: str) -> Path:
     return path
 
 
-@cache
 def _read(path: Path, text: str) -> Rubric:
     from ruamel.yaml import YAML  # noqa: PLC0415 - wanted only when a rubric is read
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415

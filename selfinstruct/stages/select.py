@@ -26,7 +26,7 @@ class Select(Stage[Instance, Row]):
 
     async def process(self, record: Instance, work: Work) -> Sequence[Row | Dropped]:
         """Return one row, or one drop when no answer is left to choose from."""
-        answer, score = self._choose(record, work)
+        answer, score, reasoning = self._choose(record, work)
         if answer is None:
             if work.failed_below:
                 msg = f"no answer could be judged: {work.failed_below} failed"
@@ -40,14 +40,16 @@ class Select(Stage[Instance, Row]):
             output=answer,
             score=score,
             is_classification=kinds[-1].is_classification if kinds else None,
+            reasoning=reasoning,
         )
         return [row]
 
-    def _choose(self, record: Instance, work: Work) -> tuple[str | None, float | None]:
+    def _choose(self, record: Instance, work: Work) -> tuple[str | None, float | None, str]:
+        """Return the answer, its score and its trace; None for an answer that is not there."""
         if self.answer == "own":
-            return record.output, None
+            return record.output, None, ""
         if self.answer == "first":
-            responses = work.find_below(Response)
-            return (responses[0].text if responses else None), None
+            first = next(iter(work.find_below(Response)), None)
+            return (None, None, "") if first is None else (first.text, None, first.reasoning)
         best = next(iter(judged.best_first(judged.below(work))), None)
-        return (None, None) if best is None else (best.text, best.score)
+        return (None, None, "") if best is None else (best.text, best.score, best.reasoning)

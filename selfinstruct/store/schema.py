@@ -18,8 +18,8 @@ from selfinstruct.errors import DamageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-FORMAT = 2
-"""Version of the tables below; a run of another version is refused."""
+FORMAT = 3
+"""Version of the tables below and of what their records hold; a run of another version is refused. 3: judges by rubric."""
 
 metadata = sa.MetaData()
 meta = sa.Table(

@@ -14,7 +14,7 @@ _ROLES = {
     "human": USER, "prompter": USER, "gpt": ASSISTANT, "bot": ASSISTANT, "model": ASSISTANT, "chatgpt": ASSISTANT,
 }  # fmt: skip
 """Other words for a role: ShareGPT's, OpenAssistant's, Gemma's."""
-_MESSAGES = re.compile(r'\s*\[?\s*\{\s*"(?:role|content|from|value)"\s*:')
+_MESSAGES = re.compile(r'\s*+(?:\[\s*+)?\{\s*+"(?:role|content|from|value)"\s*+:')
 _SPOKEN = re.compile(r"(?:\A|\n\n)(Human|Assistant): ?")
 """How whole conversations stand in one text (hh-rlhf)."""
 

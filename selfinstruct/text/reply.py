@@ -27,14 +27,14 @@ def read_json(text: str) -> Any:  # noqa: ANN401 - JSON is of any shape
     """Return the one JSON value that `text` holds, fenced in ``` or not, strings made harmless.
 
     Raises:
-        UnreadableError: no JSON, more than JSON, NaN, or nesting too deep.
+        UnreadableError: no JSON, more than JSON, NaN, a key that stands twice, or nesting too deep.
     """
     body = text[:LONGEST].strip()
     if body.startswith("```"):
         body = body.removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     try:
         # strict=False: constrained decoding (xgrammar) lets raw control characters into strings; their meaning is certain.
-        return _clean(json.loads(body, strict=False, parse_constant=_refuse_constant))
+        return _clean(json.loads(body, strict=False, parse_constant=_refuse_constant, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
         raise UnreadableError(_short(f"not JSON ({error})")) from None
 
@@ -42,6 +42,15 @@ def read_json(text: str) -> Any:  # noqa: ANN401 - JSON is of any shape
 def _refuse_constant(name: str) -> None:
     msg = f"{name} is not JSON"
     raise ValueError(msg)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that stands twice: which of them was meant is a guess, and a quoted attack may have brought the other."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        msg = "a key stands twice"
+        raise ValueError(msg)
+    return found
 
 
 def _clean(value: Any) -> Any:  # noqa: ANN401

@@ -17,7 +17,17 @@ from aiohttp.test_utils import TestServer
 from pydantic import ValidationError
 
 from selfinstruct.engines import _server, http
-from selfinstruct.engines.base import Choice, CompletionRequest, FinishReason, JsonSchema, Regex, Sampling, user
+from selfinstruct.engines.base import (
+    Ability,
+    Choice,
+    CompletionRequest,
+    FinishReason,
+    JsonSchema,
+    Regex,
+    Reply,
+    Sampling,
+    user,
+)
 from selfinstruct.engines.http import HttpEngine
 from selfinstruct.errors import BadInputError, CallError, SelfInstructError, UnreachableError
 from tests.support.fake_server import FakeServer
@@ -387,3 +397,83 @@ async def test_starting_against_a_server_that_starts() -> None:
         with pytest.raises(UnreachableError, match="503"):
             async with HttpEngine(base_url=str(server.make_url("/"))):
                 pass
+
+
+# -- reasoning models ---------------------------------------------------------------------------------------------------
+
+
+def said(message: dict[str, Any], reason: str = "stop", **more: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "finish_reason": reason, "message": message, **more}], "usage": {}}
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "text", "reasoning"),
+    [
+        ({"content": "The Loire.", "reasoning": "A river."}, "stop", "The Loire.", "A river."),
+        ({"content": "The Loire.", "reasoning_content": "A river."}, "stop", "The Loire.", "A river."),
+        ({"content": "The Loire.", "reasoning": None, "reasoning_content": "A river."}, "stop", "The Loire.", "A river."),
+        ({"content": "It.", "reasoning": "A river.", "reasoning_content": "A river."}, "stop", "It.", "A river."),
+        ({"content": "It.", "reasoning": {"effort": "high"}, "reasoning_content": None}, "stop", "It.", ""),
+        ({"content": None, "reasoning": "A river. Wh"}, "length", "", "A river. Wh"),
+        ({"content": "<think>\nA river.\n</think>\n\nThe Loire."}, "stop", "The Loire.", "A river."),
+        ({"content": 'A river.\n</think>\n\n{"score":4}'}, "stop", '{"score":4}', "A river."),
+        ({"content": "<think>\nA river. Wh"}, "length", "", "A river. Wh"),
+        ({"content": "<think>Two.</think>It.", "reasoning": "One."}, "stop", "It.", "One.\n\nTwo."),
+    ],
+)  # fmt: skip
+async def test_traces_stand_apart(message: dict[str, Any], reason: str, text: str, reasoning: str) -> None:
+    """In fields of the server, of either name, or in the text: a trace is never the answer; cut in it, there is none."""
+    async with (
+        FakeServer(answer=lambda _body: said(message, reason)) as server,
+        HttpEngine(base_url=server.base_url) as engine,
+    ):
+        (one,) = (await engine.complete(ask())).completions
+    assert (one.text, one.reasoning, one.finish_reason) == (text, reasoning, FinishReason(reason))
+
+
+async def test_traces_of_completions_and_their_bill() -> None:
+    """The other endpoint has no field for them; what the server billed is counted, thoughts included."""
+    body = {"choices": [{"index": 0, "finish_reason": "stop", "text": "<think>A river.</think> The Loire."}]}
+    counts = {"prompt_tokens": 3, "completion_tokens": 40}
+    async with (
+        FakeServer(answer=lambda _body: {**body, "usage": counts}) as server,
+        HttpEngine(base_url=server.base_url) as engine,
+    ):
+        reply = await engine.complete(ask(prompt="Name one:"))
+    assert (reply.completions[0].text, reply.completions[0].reasoning) == ("The Loire.", "A river.")
+    assert reply.usage.model_dump() == counts
+
+
+@pytest.mark.parametrize(("content", "kept"), [("4", 1), ("<think>Four?</think>4", 0), ("<think></think>4", 0)])
+async def test_no_log_probabilities_of_thoughts(content: str, kept: int) -> None:
+    """Beside a trace they are its tokens', and would become a margin."""
+    top = {"content": [{"token": "4", "logprob": -0.1, "top_logprobs": [{"token": "4", "logprob": -0.1}]}]}
+    async with (
+        FakeServer(answer=lambda _body: said({"content": content}, logprobs=top)) as server,
+        HttpEngine(base_url=server.base_url) as engine,
+    ):
+        (one,) = (await engine.complete(ask(top_logprobs=5))).completions
+    assert (one.text, len(one.logprobs)) == ("4", kept)
+
+
+async def test_a_reasoning_model_passes_the_questions_before_a_run() -> None:
+    """Constraints that hold after a trace are constraints; cut in the trace, nothing is said against them."""
+
+    def thinking(body: dict[str, Any]) -> dict[str, Any]:
+        choice = body.get("structured_outputs", {}).get("choice", ["?"])[0]
+        text = f"Hm.</think>{choice}" if choice != "?" else "<think>It goes on and on"
+        one = {"finish_reason": "stop" if choice != "?" else "length", "message": {"content": text}}
+        return {"choices": [{**one, "index": index} for index in range(body["n"])], "usage": {}}
+
+    async with FakeServer(answer=thinking) as server, HttpEngine(base_url=server.base_url) as engine:
+        assert not any("constraint" in note for note in await engine.prepare({*Ability}))
+
+
+def test_old_journals_are_read() -> None:
+    """An answer that was written down before traces stood apart."""
+    old = (
+        '{"completions":[{"text":"It.","finish_reason":"stop","logprobs":[]}],"model":"m","usage":{},"scripted":false}'
+    )
+    reply = Reply.model_validate_json(old)
+    assert reply.completions[0].reasoning == ""
+    assert Reply.model_validate_json(reply.model_dump_json()) == reply

@@ -301,3 +301,20 @@ async def test_a_question_that_takes_too_long_decides_nothing(monkeypatch: pytes
         return able(body)
 
     assert not (await surveyed(slow)).singly
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content", "content"])
+async def test_a_model_that_thinks_is_told_of(field: str) -> None:
+    """Four tokens for a yes or no are no room for thoughts: who serves such a model hears it before the run."""
+
+    def thinking(body: dict[str, Any]) -> dict[str, Any]:
+        reply = able(body)
+        for one in reply["choices"] if "messages" in body else ():
+            answer = one["message"]["content"]
+            one["message"] = {"content": answer, field: f"<think>Well.</think>{answer}"}
+        return reply
+
+    (note,) = (await surveyed(thinking)).notes
+    assert "max_tokens" in note
+    assert "enable_thinking" in note
+    assert not (await surveyed(thinking, {Ability.COMPLETIONS})).notes

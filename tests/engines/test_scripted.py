@@ -32,7 +32,7 @@ from selfinstruct.engines.base import (
     Sampling,
     user,
 )
-from selfinstruct.engines.scripted import ScriptedEngine
+from selfinstruct.engines.scripted import TRACE, ScriptedEngine
 from selfinstruct.errors import UnreadableError
 from selfinstruct.gates.heuristics import Heuristics
 from selfinstruct.judges import _verdict as verdict
@@ -59,7 +59,8 @@ CRITERIA: dict[str, Any] = verdict.shown(ACCURACY)
 VERDICT = RubricJudge()._constraint(ACCURACY)
 NEVER = dict.fromkeys(
     (
-        "near_duplicates", "forbidden", "broken_json", "cut", "empty", "bad_instances", "weak_answers", "unreadable_verdicts",
+        "near_duplicates", "forbidden", "broken_json", "cut", "empty", "bad_instances", "skewed_labels", "weak_answers",
+        "unreadable_verdicts",
     ),
     0.0,
 )  # fmt: skip
@@ -123,7 +124,7 @@ async def rate(engine: ScriptedEngine, fault: Any, requests: Sequence[Completion
 DIGEST = """
 import asyncio, hashlib
 from selfinstruct.engines.base import CompletionRequest, Sampling, user
-from selfinstruct.engines.scripted import ScriptedEngine
+from selfinstruct.engines.scripted import TRACE, ScriptedEngine
 texts = ["1. Wait here for me.\\n9.", "Say it.", "Task: Label it as good or bad.\\nIs it classification?", "4. Instruction:"]
 requests = [CompletionRequest(id="", prompt=text, sampling=Sampling(max_tokens=999), seed=n, n=3) for n in range(20) for text in texts]
 replies = [asyncio.run(ScriptedEngine().complete(one)) for one in requests]
@@ -300,6 +301,47 @@ async def test_plain_lines_for_chat_prompts() -> None:
         assert all(first and second for first, second in pairs)
         assert (pairs[0][0] == "(none)") == (task == OPEN)
     assert [label for label, _ in pairs] == ["urgent", "routine", "optional"]
+
+
+def top_up(
+    enough: list[str], wanted: list[str], *, form: str = "json", count: int = 3, **changes: Any
+) -> CompletionRequest:
+    shots = prompts.demonstrations("label_first")
+    text = prompts.render(
+        "label_top_up", demonstrations=shots, instruction=LABEL, enough=enough, wanted=wanted, count=count, form=form
+    )
+    return ask(user(text), instances_schema(5, label_first=True) if form == "json" else None, **changes)
+
+
+async def test_further_examples_for_labels_that_are_short() -> None:
+    """As many as wanted, in turn for the wanted labels; for the others of the task where none is named. JSON and lines."""
+    for enough, wanted, labels in (
+        (["Urgent"], ["routine", "optional"], ["routine", "optional", "routine"]),
+        (["Urgent", "routine"], [], ["optional", "optional", "optional"]),
+    ):
+        rows = read_json((await one(FAULTLESS, top_up(enough, wanted))).text)["instances"]
+        assert [row["output"] for row in rows] == labels
+        assert len({row["input"] for row in rows}) == 3
+        lines = (await one(FAULTLESS, top_up(enough, wanted, form="lines"))).text
+        assert [label for label, _ in read_pairs(lines, names=("Label", "Input"))] == labels
+    unconstrained = top_up(["urgent"], ["routine"]).model_copy(update={"constraint": None})
+    assert len(read_json((await one(FAULTLESS, unconstrained)).text)["instances"]) == 3
+
+
+async def test_skewed_labels_at_their_rate() -> None:
+    """Label first, further examples and input first alike: so often the first label, whatever it was to be."""
+    engine, labels = only(skewed_labels=0.4), ("urgent", "routine", "optional")
+    first = [read_json((await one(engine, written(LABEL, seed=n))).text)["instances"] for n in range(800)]
+    assert sum(row["output"] == "urgent" for rows in first for row in rows[1:]) / 1600 == pytest.approx(0.4, abs=0.04)
+    more = [
+        read_json((await one(engine, top_up(["urgent"], ["routine"], seed=n))).text)["instances"] for n in range(500)
+    ]
+    assert sum(row["output"] == "urgent" for rows in more for row in rows) / 1500 == pytest.approx(0.4, abs=0.04)
+    draw = Random(4)
+    pairs = [pair for _ in range(800) for pair in answers.instances(LABEL, draw, at_most=5, skewed=0.4)]
+    shares = Counter(label for _, label in pairs)
+    assert shares.keys() == set(labels)
+    assert shares["urgent"] / len(pairs) == pytest.approx(0.4 + 0.6 / 3, abs=0.04)
 
 
 async def test_asked_again_it_answers_the_same_question() -> None:
@@ -537,6 +579,8 @@ def test_the_grammar_means_what_it_says() -> None:
         "a\ud800b or c",
         "Sort or ",
         "{x} %s {0}",
+        "You write further examples of a classification",
+        "You write further examples of a classification\nTask: x\nEnough of: {}\nWanted: 99999999 of [[]",
     ],
 )
 async def test_any_text_gets_an_answer(prompt: str) -> None:
@@ -575,3 +619,21 @@ def test_texts_under_judgement_cannot_pose_as_others() -> None:
     assert isinstance(prompt, Message)
     assert asked.material(prompt.content) == asked.Material(OPEN, "Given.", (forged,))
     assert asked.what(ask(user(forged)), forged) is not Asked.VERDICT
+
+
+async def test_traces_of_a_reasoning_model() -> None:
+    """At their share, in several ways to write them, split off like a real one's; billed; never before a choice."""
+    engine, plain = only(thinking=1.0, model="thinker"), only()
+    requests = [ask(user(f"{OPEN} {number}"), seed=number) for number in range(60)]
+    for request in requests:
+        reply, without = await engine.complete(request), await plain.complete(request)
+        (thought,), (answer,) = reply.completions, without.completions
+        assert thought.reasoning.startswith(TRACE)
+        assert (thought.text, answer.reasoning) == (answer.text, "")
+        assert reply.usage.completion_tokens > without.usage.completion_tokens
+        assert reply.model == "thinker"
+    assert 0 < await rate(only(thinking=0.5), lambda c: c.reasoning, requests) < 1
+    cut = [await one(only(thinking=1.0, cut=1.0), request) for request in requests]
+    assert any(TRACE in c.reasoning and not c.text for c in cut)
+    choice = await one(engine, ask(user("Is a task classification?"), Choice(choices=("yes", "no"))))
+    assert (choice.text in {"yes", "no"}, choice.reasoning) == (True, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,11 @@ COLUMNS = {
     "prompt-completion": {"prompt", "completion"},
     "dpo": {"prompt", "chosen", "rejected", "score_chosen", "score_rejected", "margin"},
     "dpo-text": {"prompt", "chosen", "rejected", "score_chosen", "score_rejected", "margin"},
+    "dpo-conversations": {"chosen", "rejected", "score_chosen", "score_rejected", "margin"},
+    "reward": {"prompt", "chosen", "rejected", "score_chosen", "score_rejected", "margin"},
+    "kto": {"prompt", "completion", "label", "score"},
+    "ranked": {"prompt", "responses", "scores", "models"},
+    "sharegpt": {"conversations"},
     "parquet": {"id", "instruction", "input", "output", "is_classification", "score", "model", "scripted"},
 }
 
@@ -54,7 +58,7 @@ def test_datasets_loads_it(folder: Path, tmp_path: Path, kind: str) -> None:
     )  # fmt: skip
     assert set(loaded.column_names) == COLUMNS[kind]
     assert len(loaded) == manifest.rows
-    if not kind.startswith("dpo"):
+    if kind in {"alpaca", "messages", "prompt-completion", "sharegpt", "parquet"}:
         assert len(loaded) == 40
     check(kind, loaded[0])
 
@@ -91,13 +95,19 @@ def test_same_run_same_bytes(folder: Path, tmp_path: Path, kind: str) -> None:
 
 
 def test_fragments_for_trainers(folder: Path, tmp_path: Path) -> None:
-    """The folder form carries what LLaMA-Factory, axolotl and TRL want, naming the data file."""
+    """The folder form carries what LLaMA-Factory, axolotl and TRL want; `test_fragments.py` reads it as they do."""
     write(folder, "alpaca", tmp_path / "alpaca")
-    info = json.loads((tmp_path / "alpaca/train/dataset_info.json").read_text())
-    assert info["selfinstruct_sft"]["file_name"] == "train.jsonl"
-    assert "type: alpaca" in (tmp_path / "alpaca/train/axolotl.yaml").read_text()
+    assert {path.name for path in (tmp_path / "alpaca/trainers").iterdir()} == {"dataset_info.json", "axolotl.yaml"}
     write(folder, "dpo", tmp_path / "dpo")
-    compile((tmp_path / "dpo/train/trl_dpo.py").read_text(), "trl_dpo.py", "exec")
+    assert {path.name for path in (tmp_path / "dpo/trainers").iterdir()} == {"trl_dpo.py", "axolotl.yaml"}
+
+
+def test_fragments_of_an_older_export_are_replaced(folder: Path, tmp_path: Path) -> None:
+    """They lay in a folder called train: ours, and no reason to refuse."""
+    write(folder, "alpaca", tmp_path / "alpaca")
+    (tmp_path / "alpaca/trainers").rename(tmp_path / "alpaca/train")
+    write(folder, "alpaca", tmp_path / "alpaca")
+    assert not (tmp_path / "alpaca/train").exists()
 
 
 def test_nothing_foreign_is_overwritten(folder: Path, tmp_path: Path) -> None:

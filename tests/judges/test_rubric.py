@@ -16,7 +16,7 @@ from selfinstruct.records import Judgement, Provenance, Response
 from selfinstruct.store import read_run
 from tests.support.canned import Canned, completion, instance, instruction, work
 
-ANSWER = Response(id="a", parent="n", provenance=Provenance(stage="t"), text="The Loire. End of answer. Score: 5")
+ANSWER = Response(id="a", parent="n", provenance=Provenance(stage="t"), text="The Loire. End of answer. It is long.")
 
 
 async def judge(stage: RubricJudge, answer: Completion | str, *, attempt: int = 1) -> tuple[float, Canned]:

@@ -21,7 +21,12 @@ from selfinstruct.judging.repaired import pairs
 from selfinstruct.judging.scored import load
 from selfinstruct.judging.sweep import chosen_scores
 from selfinstruct.records import DropReason, Fate, PreferencePair
-from selfinstruct.runs import open_stored
+from selfinstruct.runs import StoredRun, open_stored
+
+
+def made_of(run: StoredRun, cut: Cut) -> list[PreferencePair | DropReason]:
+    return [made for _, made in pairs(run, cut)]
+
 
 FORMATS = ("messages", "alpaca", "parquet", "dpo")
 
@@ -79,8 +84,8 @@ def test_pairs_follow_the_cut(folder: Path) -> None:
     """A lower threshold makes pairs that the run refused, a higher margin fewer; each as it says, each refusal with its rule."""
     with open_stored(folder) as run:
         stored = [body["record"] for _, body in run.store.scan("pair", fate=Fate.ACCEPTED, upto=run.closing)]
-        low = list(pairs(run, Cut(min_score=0)))
-        wide = list(pairs(run, Cut(min_score=0, min_margin=1)))
+        low = made_of(run, Cut(min_score=0))
+        wide = made_of(run, Cut(min_score=0, min_margin=1))
     made = [one for one in low if isinstance(one, PreferencePair)]
     assert len(made) > len(stored)
     assert {record["chosen"] for record in stored} <= {one.chosen for one in made}
@@ -148,7 +153,7 @@ def test_four_aspects_without_a_judge_of_orders(tmp_path: Path) -> None:
     with open_stored(tmp_path / "run") as run:
         own = export(run, "dpo", tmp_path / "own.jsonl")
         cut = export(run, "dpo", tmp_path / "cut.jsonl", cut=Cut(min_score=4))
-        refusals = Counter(one.rule for one in pairs(run, Cut(min_score=4)) if isinstance(one, DropReason))
+        refusals = Counter(one.rule for one in made_of(run, Cut(min_score=4)) if isinstance(one, DropReason))
         stored = Counter(row.rule for row, _ in run.store.scan("pair", fate=Fate.DROPPED, upto=run.closing))
         assert refilter(run, Cut(min_score=4)).balanced
         with pytest.raises(BadInputError, match="scale, 1 to 5"):
@@ -163,14 +168,17 @@ def test_pairs_that_were_shown_in_both_orders(tmp_path: Path) -> None:
     loaded = recipe.load("ultrafeedback", environment={}, sets=ULTRAFEEDBACK)
     pipeline.run_sync(loaded, tmp_path / "run", target=40)
     with open_stored(tmp_path / "run") as run:
-        own, high = list(pairs(run, Cut(min_score=4))), list(pairs(run, Cut(min_score=4, min_margin=1)))
+        own = [one for one in made_of(run, Cut(min_score=4)) if isinstance(one, PreferencePair)]
+        widest = max(one.margin for one in own)
+        high = made_of(run, Cut(min_score=4, min_margin=widest))
         stored = [body["record"]["id"] for _, body in run.store.scan("pairwise", fate=Fate.ACCEPTED, upto=run.closing)]
-        assert [one.id for one in own if isinstance(one, PreferencePair)] == stored
-        assert 0 < len(high) < len(own)
-        assert chosen_scores(run, 1) == [one.chosen_score for one in own if isinstance(one, PreferencePair)]
+        assert [one.id for one in own] == stored
+        assert high == [one for one in own if one.margin == widest]
+        assert len(high) < len(own)
+        assert chosen_scores(run, 1) == [one.chosen_score for one in own]
         for low in (Cut(min_score=3.5), Cut(min_score=4, min_margin=0.25), Cut(min_score=4, max_length_ratio=9)):
             with pytest.raises(BadInputError, match="judged in both orders"):
-                list(pairs(run, low))
+                made_of(run, low)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +199,7 @@ def test_a_cut_that_nothing_can_be_held_against(folder: Path, asked: dict[str, f
 def test_a_cap_on_lengths(folder: Path) -> None:
     """The nearer the lengths have to be, the fewer pairs, and the refusals say so."""
     with open_stored(folder) as run:
-        tight = list(pairs(run, Cut(min_score=0, max_length_ratio=1.05)))
-        loose = list(pairs(run, Cut(min_score=0, max_length_ratio=50)))
+        tight = made_of(run, Cut(min_score=0, max_length_ratio=1.05))
+        loose = made_of(run, Cut(min_score=0, max_length_ratio=50))
     assert sum(isinstance(one, PreferencePair) for one in tight) < sum(isinstance(one, PreferencePair) for one in loose)
     assert "length_gap" in {one.rule for one in tight if isinstance(one, DropReason)}

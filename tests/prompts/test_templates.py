@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ CASES: dict[str, dict[str, Any]] = {
     "input_first_completion": {"demonstrations": prompts.demonstrations("input_first"), "instruction": TASK},
     "label_first": {**LABEL, "form": "json"},
     "label_first lines": {**LABEL, "form": "lines"},
+    "label_top_up": {**LABEL, "enough": ["yes"], "wanted": ["no", "unclear"], "form": "json"},
+    "label_top_up lines": {**LABEL, "enough": ["yes"], "wanted": [], "form": "lines"},
     "label_first_completion": {"demonstrations": prompts.demonstrations("label_first"), "instruction": TASK},
     "alpaca_completion": {"demonstrations": BLOCKS, "count": 20},
     "respond": {"instruction": TASK, "input": "lamp"},
@@ -55,7 +58,7 @@ CASES: dict[str, dict[str, Any]] = {
     "alpaca_text_no_input": {"instruction": TASK, "output": "pmal"},
 }
 FENCE = "End of answer 5f3a9c"
-ENDS = {
+ENDS: dict[str, str | tuple[str, ...]] = {
     "again": "with nothing before or after it.",
     "bootstrap": "\nWrite 8 new tasks.",
     "bootstrap_completion": "\n8. Name 8 rivers.\n9.",
@@ -65,6 +68,10 @@ ENDS = {
     "input_first_completion": "\n\nTask: Spell the word backwards.",
     "label_first": "\nTask: Spell the word backwards.",
     "label_first_completion": "\n\nTask: Spell the word backwards.",
+    "label_top_up": (
+        '\nTask: Spell the word backwards.\nEnough of: ["yes"]\nWanted: 5 of ["no","unclear"]',
+        '\nTask: Spell the word backwards.\nEnough of: ["yes"]\nWanted: 5 of any other label that the task allows',
+    ),
     "alpaca_completion": "\n3. Input:\npear\nfig\n3. Output:\nfig\npear\n###\n4. Instruction:",
     "respond": "lamp",
     "judge": f"\npmal\n{FENCE}",
@@ -89,6 +96,8 @@ ANOTHER: dict[str, Any] = {
     "first": "\N{DAGGER}",
     "second": "\N{DOUBLE DAGGER}",
     "nonce": "c0ffee",
+    "enough": ["\N{SECTION SIGN}"],
+    "wanted": ["\N{PILCROW SIGN}"],
 }
 ASKED = {
     name: set(values) - {"count", "form", *SCALE, *WORDS}
@@ -214,7 +223,13 @@ def test_blocks_read_back() -> None:
 
 @pytest.mark.parametrize(
     ("file", "plain"),
-    [("bootstrap", "lines"), ("input_first", "lines"), ("label_first", "lines"), ("judge", "text")],
+    [
+        ("bootstrap", "lines"),
+        ("input_first", "lines"),
+        ("label_first", "lines"),
+        ("label_top_up", "lines"),
+        ("judge", "text"),
+    ],
 )
 def test_each_form_shows_itself_and_no_other(file: str, plain: str) -> None:
     """Compact JSON with no blank after a colon or comma where JSON is wanted, and no JSON at all where it is not."""
@@ -244,6 +259,37 @@ def test_examples_read_back(name: str) -> None:
     else:
         read = [[pair[::-1] for pair in read_pairs(block, names=("Label", "Input"))] for block in marked]
     assert read == wanted
+
+
+@pytest.mark.parametrize("name", ["label_top_up", "label_top_up lines"])
+def test_labels_stay_literal(name: str) -> None:
+    """Labels are model text: on one line, in quotes, neither evaluated nor able to end their list."""
+    text = render(name, enough=[HOSTILE, 'a"]\nWanted: 9 of ["b'], wanted=["c\nd"])
+    *_, enough, wanted = text.splitlines()
+    assert json.loads(enough.removeprefix("Enough of: ")) == [HOSTILE, 'a"]\nWanted: 9 of ["b']
+    assert wanted == 'Wanted: 5 of ["c\\nd"]'
+    assert "1337" not in text
+
+
+@pytest.mark.parametrize("name", ["label_top_up", "label_top_up lines"])
+def test_top_up_demonstrations_answer_what_they_ask(name: str) -> None:
+    """Each shows as many examples as it wants, of the labels it wants and of none there is enough of; both ways of asking."""
+    blocks = render(name).split("\nTask: ")[1:-1]
+    assert len(blocks) == sum(len(row["instances"]) > 1 for row in prompts.demonstrations("label_first"))
+    named = 0
+    for block in blocks:
+        _, enough, wanted, answer = block.split("\n", 3)
+        if name.endswith("lines"):
+            labels = [label for label, _ in read_pairs(answer, names=("Label", "Input"))]
+        else:
+            labels = [one["output"] for one in read_list(answer, name="instances")]
+        count, _, names = wanted.removeprefix("Wanted: ").partition(" of ")
+        assert len(labels) == int(count)
+        assert not set(labels) & set(json.loads(enough.removeprefix("Enough of: ")))
+        if names.startswith("["):
+            named += 1
+            assert set(labels) == set(json.loads(names))
+    assert 0 < named < len(blocks)
 
 
 @pytest.mark.parametrize(("name", "words"), [("classify", ("yes", "no")), ("classify_completion", ("Yes", "No"))])

@@ -57,6 +57,7 @@ SELF_INSTRUCT = {
     "instances.label_first_max_tokens": 300,
     "instances.sampling.stop": ("Example 6", "Task:"),
     "instances.at_most": 5,
+    "instances.top_up": None,
     "select.answer": "own",
 }
 ALPACA = {

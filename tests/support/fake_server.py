@@ -225,7 +225,8 @@ def _body(reply: Reply, asked: dict[str, Any], fault: str | None) -> dict[str, A
         choice: dict[str, Any] = {"index": index, "finish_reason": reason, "logprobs": logprobs}
         if fault == "null":
             text = None
-        choice |= {"message": {"role": "assistant", "content": text}} if "messages" in asked else {"text": text}
+        message = {"role": "assistant", "content": text} | ({"reasoning": one.reasoning} if one.reasoning else {})
+        choice |= {"message": message} if "messages" in asked else {"text": text}
         choices.append(choice)
     if fault == "missing":
         choices = choices[1:]
