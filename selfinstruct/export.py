@@ -18,7 +18,9 @@ from selfinstruct import kinds
 from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
 from selfinstruct.files import leftovers, publish, sha256
 from selfinstruct.judged import JudgedTask
+from selfinstruct.judging import refilter
 from selfinstruct.judging.audit import Audit, audit, can_audit
+from selfinstruct.judging.cut import Cut
 from selfinstruct.judging.page import page
 from selfinstruct.judging.stored import tasks
 from selfinstruct.recipe import EXPORTERS
@@ -57,6 +59,8 @@ class Manifest(Frozen):
     """True: made by the scripted engine, for trying out; never to be published."""
     reasoning: bool = False
     """True: traces of reasoning models stand before their answers."""
+    cut: dict[str, float] | None = None
+    """Thresholds that were asked for instead of the run's own (`refilter`); None for the run's own."""
 
 
 def formats() -> list[str]:
@@ -72,6 +76,7 @@ def export(
     split: float = 0.0,
     reasoning: bool = False,
     options: Mapping[str, Any] | None = None,
+    cut: Cut | None = None,
     audited: Audit | None = None,
 ) -> Manifest:
     """Write the rows of `run` to `path`: one file when it has a suffix, else a folder with data, manifest, `trainers/`.
@@ -80,7 +85,8 @@ def export(
     `options` are fields of the exporter.
 
     With `reasoning` the traces of reasoning models stand before their answers; never without. Manifest and audit of a single
-    file stand beside it, under its name. `audited` is the run's audit where it is known.
+    file stand beside it, under its name. `audited` is the run's audit where it is known. With `cut`,
+    the rows and pairs that it keeps instead of those that the run kept.
 
     Raises:
         BadInputError: unknown format or option, or one without a place for traces that are asked for; nothing to export;
@@ -92,11 +98,11 @@ def export(
     if single and split:
         msg = f"{path} is one file, and a split makes two"
         raise BadInputError(msg, remedy=f"give a folder: -o {path.with_suffix('')}")
-    if reasoning and not any(row.reasoning for _, row in _checked(run, exporter, kind)):
+    if reasoning and not any(row.reasoning for _, row in _checked(run, exporter, kind, cut)):
         msg = f"no answer in {run.folder} has a trace: its models do not reason, or it is older than this field"
         raise NothingToExportError(msg, remedy="leave out --reasoning")
     left_out: Counter[str] = Counter()
-    parts = _parts(run, exporter, kind, split, left_out)
+    parts = _parts(run, exporter, kind, split, left_out, cut)
     _refuse_foreign(path, single=single)
     pages = _pages(audited or (audit(run) if can_audit(run) else None))
     if single:
@@ -108,7 +114,7 @@ def export(
                 place = beside.enter_context(publish(_beside(path, name)))
                 place.write_text(text, encoding="utf-8")
                 digests[_beside(path, name).name] = sha256(place)
-            manifest = _manifest(run, exporter, kind, counts, digests, left_out)
+            manifest = _manifest(run, exporter, kind, counts, digests, left_out, cut)
             with publish(manifest_path(path)) as first:  # its name first: see _is_ours
                 _write_manifest(manifest, first)
         for name in AUDITS:
@@ -123,7 +129,7 @@ def export(
         for name, text in pages.items():
             (folder / name).write_text(text, encoding="utf-8")
         digests = {name: sha256(folder / name) for name in (*(one.name for one in files.values()), *pages)}
-        manifest = _manifest(run, exporter, kind, counts, digests, left_out)
+        manifest = _manifest(run, exporter, kind, counts, digests, left_out, cut)
         _write_manifest(manifest, folder / "manifest.json")
         fragments = exporter.fragments(*(one.name for one in files.values()))
         for name, text in fragments.items():
@@ -183,22 +189,22 @@ def _tells_traces(exporter: Exporter) -> bool:
 
 
 def _parts(
-    run: StoredRun, exporter: Exporter, kind: str, split: float, left_out: Counter[str]
+    run: StoredRun, exporter: Exporter, kind: str, split: float, left_out: Counter[str], cut: Cut | None
 ) -> dict[Side, Iterator[Any]]:
     """Return the records of each side; of training alone where there is no split."""
-    found = _checked(run, exporter, kind)
+    found = _checked(run, exporter, kind, cut)
     if not split:
         return {Side.TRAIN: (record for _, record in found)}
     lies = sides(run, split)
     left_out["near_both_sides"] = sum(lies.of(path) is None for path, _ in found)
 
     def part(side: Side) -> Iterator[Any]:
-        yield from (record for path, record in _checked(run, exporter, kind) if lies.of(path) is side)
+        yield from (record for path, record in _checked(run, exporter, kind, cut) if lies.of(path) is side)
 
     return {side: part(side) for side in Side}
 
 
-def _checked(run: StoredRun, exporter: Exporter, kind: str) -> Iterator[tuple[str, Any]]:
+def _checked(run: StoredRun, exporter: Exporter, kind: str, cut: Cut | None) -> Iterator[tuple[str, Any]]:
     """Return an iterator over paths and records, having made sure that there is at least one."""
     needed: type[Any] = Judgement if exporter.reads is JudgedTask else exporter.reads
     label = run.writer_of(needed)
@@ -210,16 +216,19 @@ def _checked(run: StoredRun, exporter: Exporter, kind: str) -> Iterator[tuple[st
         msg = f"{run.folder} cannot give {kind}: its recipe makes no {needed.__name__} records"
         remedy = f"add the stage {add.get(needed, '`select`')} to the recipe and start a new run"
         raise BadInputError(msg, remedy=remedy)
-    records = _records(run, exporter.reads, label)
+    records = _records(run, exporter.reads, label, cut)
     first = next(records, None)
     if first is None:
-        msg = f"{run.folder} has nothing to export as {kind}: stage {label} accepted nothing"
-        raise NothingToExportError(msg, remedy=f"selfinstruct drops {run.folder}")
+        kept = "accepted nothing" if cut is None else f"has nothing of a score of {cut.min_score:g}"
+        msg = f"{run.folder} has nothing to export as {kind}: stage {label} {kept}"
+        raise NothingToExportError(msg, remedy=f"selfinstruct {'drops' if cut is None else 'sweep'} {run.folder}")
     return itertools.chain([first], records)
 
 
-def _records(run: StoredRun, wanted: type[Any], label: str) -> Iterator[tuple[str, Any]]:
-    if wanted is JudgedTask:
+def _records(run: StoredRun, wanted: type[Any], label: str, cut: Cut | None) -> Iterator[tuple[str, Any]]:
+    if cut is not None:
+        yield from refilter.records(run, cut, wanted)
+    elif wanted is JudgedTask:
         yield from ((task.path, task) for task in tasks(run))
     else:
         for row, body in run.store.scan(label, fate=Fate.ACCEPTED, upto=run.closing):
@@ -288,6 +297,7 @@ def _manifest(
     counts: Mapping[str, int],
     files: dict[str, str],
     left_out: Mapping[str, int],
+    cut: Cut | None,
 ) -> Manifest:
     return Manifest(
         format=kind,
@@ -298,6 +308,7 @@ def _manifest(
         recipe=run.digest,
         scripted=run.recipe.scripted,
         reasoning=_tells_traces(exporter),
+        cut=None if cut is None else cut.asked(),
     )
 
 

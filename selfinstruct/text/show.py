@@ -1,10 +1,11 @@
-"""Makes any text safe and short to show on a terminal or in a log: one line, no control or bidi characters."""
+"""Makes any text safe to show on a terminal or in a log: short and on one line, or to be read; no control or bidi characters."""
 
 from __future__ import annotations
 
 import re
 
 _USERINFO = re.compile(r"//[^/@\s]{1,200}@")
+_LINES = re.compile("\r\n|\n|\r")
 
 
 def printable(text: object, *, longest: int = 200) -> str:
@@ -21,3 +22,13 @@ def _shown(character: str) -> str:
     if character.isprintable():
         return character
     return " " if character.isspace() else f"\\u{ord(character):04x}"
+
+
+def readable(text: str, *, longest: int) -> str:
+    """Return `text` for somebody who reads it: its own lines, tabs as blanks, control and format characters as escapes.
+
+    At most `longest` characters; how many more there are is said in a line of its own.
+    """
+    shown = "\n".join("".join(map(_shown, line.expandtabs(4))) for line in _LINES.split(text[:longest]))
+    beyond = len(text) - longest
+    return shown if beyond <= 0 else f"{shown}\n[{beyond:,} more characters]"
