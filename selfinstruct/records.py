@@ -137,6 +137,8 @@ class Row(Record):
     input: str
     output: str
     score: float | None = None
+    raw_score: float | None = None
+    """What the judge gave, where `score` is corrected for length."""
     is_classification: bool | None = None
     reasoning: str = ""
     """Of the answer, where a reasoning model wrote it."""

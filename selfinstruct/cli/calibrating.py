@@ -72,6 +72,9 @@ def refilter(
         typer.Option("--max-length-ratio", help="Of the answers of a pair, as for `pair` [default: the run's]."),
     ] = None,
     *,
+    length_corrected: Annotated[
+        bool, typer.Option("--length-corrected", help="Take off what the audit says the judge gives for length.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Apply another threshold to a run that exists: no call is made, and the run stays as it is."""
@@ -82,8 +85,11 @@ def refilter(
     if forms and out is None:
         msg = "--format without a place to write to"
         raise BadInputError(msg, remedy="add -o OUT")
-    cut = Cut(min_score=min_score, min_margin=min_margin, max_length_ratio=max_length_ratio)
     with open_stored(folder) as run:
+        per_doubling = _per_doubling(run) if length_corrected else 0.0
+        cut = Cut(
+            min_score=min_score, min_margin=min_margin, max_length_ratio=max_length_ratio, per_doubling=per_doubling
+        )
         books = count(run, cut)
         written = {} if out is None else _write(run, cut, forms or ["messages"], out)
     if as_json:
@@ -93,6 +99,21 @@ def refilter(
     for path in written:
         typer.echo(path)
     _tell(books)
+
+
+def _per_doubling(run: StoredRun) -> float:
+    """Return what is taken off per doubling of length, and tell it."""
+    from selfinstruct.judging.audit import audit, can_audit
+
+    found = audit(run) if can_audit(run) else None
+    if found is None or not found.per_doubling:
+        why = (
+            "" if found is None else f": {found.length.why or 'its interval includes 0, or tasks have one answer each'}"
+        )
+        say(f"no length bias is sure{why}; the scores stay as they are")
+        return 0.0
+    say(f"{found.per_doubling:+.2f} points per doubling of length are taken off (selfinstruct audit {run.folder})")
+    return found.per_doubling
 
 
 def _write(run: StoredRun, cut: Cut, forms: list[str], out: Path) -> dict[Path, int]:

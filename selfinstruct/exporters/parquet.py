@@ -24,6 +24,7 @@ class Parquet(Exporter):
         "output": "string",
         "is_classification": "bool",
         "score": "float64",
+        "raw_score": "float64",
         "model": "string",
         "scripted": "bool",
     }
@@ -38,6 +39,7 @@ class Parquet(Exporter):
                 "output": row.output,
                 "is_classification": row.is_classification,
                 "score": row.score,
+                "raw_score": row.score if row.raw_score is None else row.raw_score,
                 "model": row.provenance.model,
                 "scripted": row.provenance.scripted,
             }

@@ -17,9 +17,13 @@ class Cut(Frozen):
     max_length_ratio: float | None = None
     """The longer answer of a pair is at most so many times as long (`pairing.length_ratio`); None for the run's own."""
 
+    per_doubling: float = 0.0
+    """Points taken off per doubling of an answer's length (`judging/length.py`); 0 takes the scores as they are."""
+
     def asked(self) -> dict[str, float]:
         """Return what was asked for, for a manifest."""
-        return self.model_dump(exclude_none=True)
+        asked: dict[str, float] = self.model_dump(exclude_none=True)
+        return asked if self.per_doubling else {name: value for name, value in asked.items() if name != "per_doubling"}
 
 
 def check(cut: Cut, scale: tuple[float, float]) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from selfinstruct.errors import BadInputError
 from selfinstruct.judging.cut import Cut
+from selfinstruct.judging.length import at_equal_length
 from selfinstruct.judging.replay import replayed
+from selfinstruct.judging.scored import scale_of
 from selfinstruct.pairing import length_ratio
 from selfinstruct.records import DropReason, Fate, PreferencePair
 
@@ -40,7 +42,8 @@ def pairs(run: StoredRun, cut: Cut) -> Iterator[tuple[str, PreferencePair | Drop
         return
     again: Any = type(stage).model_validate({**stage.model_dump(), "gates": stage.gates, **changed})
     with asyncio.Runner() as loop:
-        for path, work in replayed(run, stage.label):
+        for path, stored in replayed(run, stage.label):
+            work = at_equal_length(stored, cut.per_doubling, scale_of(run))
             for made in loop.run(again.process(work.record, work)):
                 yield path, made if isinstance(made, PreferencePair) else made.reason
 
@@ -55,6 +58,9 @@ def own_pairing(run: StoredRun) -> Cut | None:
 
 
 def _shown_twice(run: StoredRun, cut: Cut, guards: Any) -> Iterator[tuple[str, PreferencePair]]:  # noqa: ANN401 - a pairing stage
+    if cut.per_doubling:
+        msg = f"{run.folder}: its pairs were judged in both orders as they are; others, chosen at equal length, never were"
+        raise BadInputError(msg, remedy="leave --length-corrected out, or take a format of rows: --format messages")
     margin = guards.least_margin if cut.min_margin is None else cut.min_margin
     ratio = guards.most_length_ratio if cut.max_length_ratio is None else cut.max_length_ratio
     if cut.min_score < guards.least_chosen or margin < guards.least_margin or ratio > guards.most_length_ratio:

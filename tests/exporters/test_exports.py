@@ -23,7 +23,7 @@ COLUMNS = {
     "kto": {"prompt", "completion", "label", "score"},
     "ranked": {"prompt", "responses", "scores", "models"},
     "sharegpt": {"conversations"},
-    "parquet": {"id", "instruction", "input", "output", "is_classification", "score", "model", "scripted"},
+    "parquet": {"id", "instruction", "input", "output", "is_classification", "score", "raw_score", "model", "scripted"},
 }
 
 
