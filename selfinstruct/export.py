@@ -1,10 +1,14 @@
-"""Writes a run's rows in a format, whole or not at all, with a manifest that names the bytes. Equal runs, equal bytes."""
+"""Writes a run's rows in a format, whole or not at all, with a manifest that names the bytes. Equal runs, equal bytes.
+
+Rows that a model judged come with the audit of the judge, for people (`audit.md`) and for programs (`audit.json`).
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +19,9 @@ from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
 from selfinstruct.files import leftovers, publish, sha256
 from selfinstruct.judged import JudgedTask
 from selfinstruct.judging import refilter
+from selfinstruct.judging.audit import Audit, audit, can_audit
 from selfinstruct.judging.cut import Cut
+from selfinstruct.judging.page import page
 from selfinstruct.judging.stored import tasks
 from selfinstruct.recipe import EXPORTERS
 from selfinstruct.records import Dropped, Fate, Frozen, Judgement, PreferencePair
@@ -32,6 +38,8 @@ PARQUET_GROUP = 2000
 """Rows per Parquet row group: a viewer reads 50 rows without the rest."""
 TRAINERS = "trainers"
 """Folder of the fragments. In one called `train`, `datasets` would look for the rows of that split."""
+AUDITS = ("audit.json", "audit.md")
+"""What stands beside rows that a model judged."""
 
 
 class Manifest(Frozen):
@@ -68,6 +76,7 @@ def export(
     split: float = 0.0,
     reasoning: bool = False,
     options: Mapping[str, Any] | None = None,
+    audited: Audit | None = None,
     cut: Cut | None = None,
 ) -> Manifest:
     """Write the rows of `run` to `path`: one file when it has a suffix, else a folder with data, manifest, `trainers/`.
@@ -75,8 +84,9 @@ def export(
     `split` is the share of instances whose rows go to `validation` instead of `train` (see `split.py`), 0 for none.
     `options` are fields of the exporter.
 
-    With `reasoning` the traces of reasoning models stand before their answers; never without.
-    With `cut`, the rows and pairs that it keeps instead of those that the run kept.
+    With `reasoning` the traces of reasoning models stand before their answers; never without. Manifest and audit of a single
+    file stand beside it, under its name. `audited` is the run's audit where it is known. With `cut`, the
+    rows and pairs that it keeps instead of those that the run kept.
 
     Raises:
         BadInputError: unknown format or option, or one without a place for traces that are asked for; nothing to export;
@@ -94,20 +104,31 @@ def export(
     left_out: Counter[str] = Counter()
     parts = _parts(run, exporter, kind, split, left_out, cut)
     _refuse_foreign(path, single=single)
+    pages = _pages(audited or (audit(run) if can_audit(run) else None))
     if single:
-        with publish(path) as temporary:
+        with publish(path) as temporary, ExitStack() as beside:
             counts = {path.name: _write(exporter, parts[Side.TRAIN], temporary, left_out)}
             _refuse_empty(run, kind, counts, left_out)
-            manifest = _manifest(run, exporter, kind, counts, {path.name: sha256(temporary)}, left_out, cut)
-            with publish(manifest_path(path)) as beside:  # its name first: see _half_done
-                _write_manifest(manifest, beside)
+            digests = {path.name: sha256(temporary)}
+            for name, text in pages.items():
+                place = beside.enter_context(publish(_beside(path, name)))
+                place.write_text(text, encoding="utf-8")
+                digests[_beside(path, name).name] = sha256(place)
+            manifest = _manifest(run, exporter, kind, counts, digests, left_out, cut)
+            with publish(manifest_path(path)) as first:  # its name first: see _is_ours
+                _write_manifest(manifest, first)
+        for name in AUDITS:
+            if name not in pages:
+                _beside(path, name).unlink(missing_ok=True)  # of an earlier export, whose rows were judged
         return manifest
     with publish(path) as folder:
         folder.mkdir()
         files = {side: folder / f"{side}{exporter.suffix}" for side in parts}
         counts = {side: _write(exporter, parts[side], file, left_out) for side, file in files.items()}
         _refuse_empty(run, kind, counts, left_out)
-        digests = {one.name: sha256(one) for one in files.values()}
+        for name, text in pages.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        digests = {name: sha256(folder / name) for name in (*(one.name for one in files.values()), *pages)}
         manifest = _manifest(run, exporter, kind, counts, digests, left_out, cut)
         _write_manifest(manifest, folder / "manifest.json")
         fragments = exporter.fragments(*(one.name for one in files.values()))
@@ -119,7 +140,7 @@ def export(
 
 def manifest_path(path: Path) -> Path:
     """Return where the manifest of an export stands."""
-    return path / "manifest.json" if path.is_dir() else path.with_name(f"{path.name}.manifest.json")
+    return path / "manifest.json" if path.is_dir() else _beside(path, "manifest.json")
 
 
 def verify_export(path: Path) -> Iterator[str]:
@@ -258,6 +279,17 @@ def _write_parquet(exporter: Exporter, rows: Iterator[dict[str, Any]], path: Pat
     return count
 
 
+def _pages(audited: Audit | None) -> dict[str, str]:
+    """Return file name -> text of what says how the rows were judged; nothing where no model judged them."""
+    if audited is None:
+        return {}
+    return {AUDITS[0]: audited.model_dump_json(indent=2) + "\n", AUDITS[1]: page(audited)}
+
+
+def _beside(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.name}.{name}")
+
+
 def _manifest(
     run: StoredRun,
     exporter: Exporter,
@@ -286,29 +318,34 @@ def _write_manifest(manifest: Manifest, path: Path) -> None:
 
 def _refuse_foreign(path: Path, *, single: bool) -> None:
     """Only an earlier export is ever replaced, and nothing that somebody has put into it."""
-    if not path.exists():
+    beside = [_beside(path, name) for name in AUDITS] if single and not path.is_dir() else []
+    present = [place for place in (path, *beside) if place.exists()]
+    if not present:
         return
     try:
-        _read_manifest(path)
+        files = _read_manifest(path).files
     except (OSError, ValueError):
-        msg = f"{path} exists and is not an export of ours"
-        raise BadInputError(msg, remedy="give another path with -o, or move it away") from None
-    if path.is_dir() == single:
+        files = {}
+    for place in present:
+        if not files or (place in beside and place.name not in files):
+            msg = f"{place} exists and is not an export of ours"
+            raise BadInputError(msg, remedy="give another path with -o, or move it away")
+    if path.exists() and path.is_dir() == single:
         msg = f"{path} is a {'folder' if single else 'file'}"
         raise BadInputError(msg, remedy="give another path with -o")
-    if path.is_file() and next(verify_export(path), None) and not _half_done(path):
-        msg = f"{path} was changed since it was exported"
-        raise DamageError(msg, remedy="move it away, or give another path with -o")
-    ours = {*_read_manifest(path).files, "manifest.json", TRAINERS, "train"}  # train: where fragments lay before 0.2
+    for place in present:
+        if place.is_file() and not _is_ours(place, files[place.name]):
+            msg = f"{place} was changed since it was exported"
+            raise DamageError(msg, remedy="move it away, or give another path with -o")
+    ours = {*files, "manifest.json", TRAINERS, "train"}  # train: where fragments lay before 0.2
     if path.is_dir() and (others := sorted(one.name for one in path.iterdir() if one.name not in ours)):
         msg = f"{path} also holds {printable(', '.join(others), longest=200)}, which would be lost"
         raise BadInputError(msg, remedy="move it away, or give another path with -o")
 
 
-def _half_done(path: Path) -> bool:
-    """Say whether a process of ours ended between naming the manifest of a file and naming the file."""
-    wanted = _read_manifest(path).files.get(path.name)
-    return any(one.is_file() and sha256(one) == wanted for one in leftovers(path))
+def _is_ours(place: Path, wanted: str) -> bool:
+    """Say whether a file is what the manifest names, or what it names waits beside it: a process of ours ended in between."""
+    return any(one.is_file() and sha256(one) == wanted for one in (place, *leftovers(place)))
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -27,6 +27,7 @@ from selfinstruct import recipe as recipes
 from selfinstruct.engines.base import together
 from selfinstruct.errors import BadInputError, DamageError, Exit, NothingToExportError
 from selfinstruct.judging import balance
+from selfinstruct.judging.audit import audit, can_audit
 from selfinstruct.ledger import Accounts
 from selfinstruct.pool import Pool
 from selfinstruct.records import Response, content_id
@@ -352,10 +353,11 @@ def _report(recipe: Recipe, folder: Path, target: int, ended: Ended, *, reused: 
 
 
 def _exports(run: runs.StoredRun, recipe: Recipe) -> Any:  # noqa: ANN401
+    audited = audit(run) if recipe.exports and can_audit(run) else None
     for kind in recipe.exports:
         path = run.folder / "exports" / kind
         with suppress(NothingToExportError):  # no pair among few rows is no fault of the run; the funnel shows it
-            yield kind, (path, export.export(run, kind, path))
+            yield kind, (path, export.export(run, kind, path, audited=audited))
 
 
 HINTS = {

@@ -144,7 +144,8 @@ def test_every_unreadable_answer_is_shown_once(tmp_path: Path, monkeypatch: pyte
     """In a whole run: second tries show the error, first and third ones do not, and what is shown is what was answered."""
     requests = noted(monkeypatch)
     finish(tmp_path / "run")
-    tries = Counter((one.id.split("-")[1], AGAIN in one.prompt[-1].content) for one in requests)  # type: ignore[union-attr]
+    calls = [one for one in requests if one.id.endswith("-0")]  # a further call of the same try has nothing to show
+    tries = Counter((one.id.split("-")[1], AGAIN in one.prompt[-1].content) for one in calls)  # type: ignore[union-attr]
     assert set(tries) == {("1", False), ("2", True), ("3", False)}
     assert tries["2", True] > 20
     texts = {one.id: one.prompt[-1].content for one in requests}  # type: ignore[union-attr]

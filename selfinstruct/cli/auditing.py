@@ -20,7 +20,9 @@ _PAGES = (".md", ".json")
 
 @app.command()
 def audit(
-    file: Annotated[Path, typer.Argument(help="JSON, JSONL, CSV, Parquet, or a folder of them.", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(help="JSON, JSONL, CSV, Parquet, or a folder of them; or a run.", metavar="FILE|RUN")
+    ],
     out: Annotated[Path | None, typer.Option("-o", help="Also write the report: PATH.md or PATH.json.")] = None,
     rows: Annotated[
         Path | None, typer.Option("--rows", help="Also write every finding, one JSON object a line: PATH.jsonl.")
@@ -39,10 +41,17 @@ def audit(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Count the defects of any dataset: empty, cut, doubled, refused, leaked, in the wrong language, one-sided.
+    """Count the defects of any dataset, or show what a run's judge did: each bias with its interval.
 
-    Reads Alpaca, messages, prompt and completion, preferences (DPO). Asks no model; takes seconds, so it begins anew each time.
+    Of a file: empty, cut, doubled, refused, leaked, in the wrong language, one-sided. Reads Alpaca, messages, prompt and
+    completion, preferences (DPO). Asks no model; takes seconds, so it begins anew each time.
     """
+    if (file / "run.db").is_file():
+        if rows or clean or drop or columns:
+            msg = f"{file} is a run: --rows, --clean, --drop and --columns are about files"
+            raise BadInputError(msg, remedy=f"selfinstruct audit {file}; or audit an export of it")
+        audit_run(file, out=out, as_json=as_json, quiet=quiet)
+        return
     audit_dataset(
         file,
         out=out,
@@ -54,6 +63,32 @@ def audit(
         as_json=as_json,
         quiet=quiet,
     )
+
+
+def audit_run(folder: Path, *, out: Path | None, as_json: bool, quiet: bool) -> None:
+    """Carry out `audit` on a run.
+
+    Raises:
+        BadInputError: no judge in it, an output of another kind. NoRoomError: the output cannot be written.
+    """
+    from selfinstruct.files import publish
+    from selfinstruct.judging.audit import audit as look
+    from selfinstruct.judging.audit import can_audit
+    from selfinstruct.judging.page import page
+    from selfinstruct.runs import open_stored
+
+    _check_outputs(folder, ((out, _PAGES),))
+    with open_stored(folder) as stored:
+        if not can_audit(stored):
+            msg = f"{folder}: no stage of this run judges"
+            raise BadInputError(msg, remedy="audit one of its exports, or judge it: selfinstruct judge FILE -o OUT")
+        found = look(stored)
+    text, data = page(found), found.model_dump_json(indent=2) + "\n"
+    if out is not None:
+        with publish(out) as half:
+            half.write_text(text if out.suffix.lower() == ".md" else data, encoding="utf-8")
+        say(f"written: {out}", quiet=quiet)
+    typer.echo(found.model_dump_json() if as_json else text)
 
 
 def audit_dataset(

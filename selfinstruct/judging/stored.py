@@ -16,18 +16,30 @@ if TYPE_CHECKING:
     from selfinstruct.store import RecordRow
 
 
-def tasks(run: StoredRun) -> Iterator[JudgedTask]:
-    """Yield every accepted instance of `run` with its answers and their verdicts, in admission order, up to its last row."""
+def tasks(run: StoredRun, *, every: int = 1) -> Iterator[JudgedTask]:
+    """Yield every accepted instance of `run` with its answers and their verdicts, in admission order, up to its last row.
+
+    `every` above 1 reads only the instances of every so manyth request.
+    """
     stages = run.recipe.stages
     kinds: dict[str, type[Record]] = {stage.label: stage.writes() for stage in stages}
     aspects = sum(kind is Judgement for kind in kinds.values())
     label = next(one for one in stage_parents(stages) if kinds[one] is Instance)
-    found = run.store.scan(fate=Fate.ACCEPTED, upto=run.closing)
+    found = run.store.scan(fate=Fate.ACCEPTED, upto=run.closing) if every == 1 else _some(run, every)
     for _, group in groupby(found, key=lambda one: one[0].request):
         rows = [(row, kinds[row.stage], body["record"]) for row, body in group]
         for row, _, record in rows:
             if row.stage == label:
                 yield _task(row, record, rows, aspects=aspects)
+
+
+def _some(run: StoredRun, every: int) -> Iterator[tuple[RecordRow, Any]]:
+    first = next(label for label, parent in run.tree.parents.items() if parent is None)
+    last = int(run.closing.partition(".")[0]) + 1 if run.closing else run.store.worked()[first]
+    for row, body in run.store.of_requests(range(0, last, every)):
+        within = run.closing is None or row.path <= f"{run.closing}~"  # as the store has it
+        if within and row.fate == Fate.ACCEPTED:
+            yield row, body
 
 
 def _task(

@@ -140,7 +140,8 @@ def test_killed_between_two_names(folder: Path, tmp_path: Path) -> None:
     out.write_bytes(b"what an earlier export held")
     write(folder, "alpaca", out)
     assert out.read_bytes() == wanted
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.jsonl", "x.jsonl.manifest.json"]
+    beside = ["x.jsonl.audit.json", "x.jsonl.audit.md", "x.jsonl.manifest.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.jsonl", *beside]
     out.write_bytes(b"what somebody wrote")
     with pytest.raises(DamageError, match="was changed"):
         write(folder, "alpaca", out)

@@ -65,7 +65,7 @@ def test_a_request_that_gave_nothing_is_a_branch(tmp_path: Path) -> None:
 
 def test_only_requests_without_a_gap_before_them_are_settled(tmp_path: Path) -> None:
     """Of a run that was stopped, what lies behind an unfinished request would favour the quick ones."""
-    made(tmp_path / "run", "engines.writer.latency=0.01", rows=400, limits=Limits(tokens=500_000))
+    made(tmp_path / "run", "engines.writer.latency=0.01", rows=400, limits=Limits(tokens=900_000))
     with runs.open_stored(tmp_path / "run") as stored:
         before = settled(stored)
         labels = stored.tree.parents

@@ -108,7 +108,7 @@ def test_each_alarm_has_its_remedy() -> None:
 
 def test_a_run_says_what_its_store_holds(tmp_path: Path) -> None:
     """Instances and rows of classification tasks and of no others, up to the last row of the order; whole tasks."""
-    folder = run(tmp_path / "run", "engines.writer.skewed_labels=0.4", rows=80)
+    folder = run(tmp_path / "run", "engines.writer.skewed_labels=0.4", "engines.writer.weak_answers=0.8", rows=80)
     with open_stored(folder) as stored:
         found = balance.of_run(stored)
         kinds = {row.id: body["record"] for row, body in stored.store.scan("classify", fate=Fate.ACCEPTED)}
