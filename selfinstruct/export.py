@@ -76,8 +76,8 @@ def export(
     split: float = 0.0,
     reasoning: bool = False,
     options: Mapping[str, Any] | None = None,
-    audited: Audit | None = None,
     cut: Cut | None = None,
+    audited: Audit | None = None,
 ) -> Manifest:
     """Write the rows of `run` to `path`: one file when it has a suffix, else a folder with data, manifest, `trainers/`.
 
@@ -85,8 +85,8 @@ def export(
     `options` are fields of the exporter.
 
     With `reasoning` the traces of reasoning models stand before their answers; never without. Manifest and audit of a single
-    file stand beside it, under its name. `audited` is the run's audit where it is known. With `cut`, the
-    rows and pairs that it keeps instead of those that the run kept.
+    file stand beside it, under its name. `audited` is the run's audit where it is known. With `cut`,
+    the rows and pairs that it keeps instead of those that the run kept.
 
     Raises:
         BadInputError: unknown format or option, or one without a place for traces that are asked for; nothing to export;
