@@ -119,6 +119,7 @@ def _per_doubling(run: StoredRun) -> float:
 def _write(run: StoredRun, cut: Cut, forms: list[str], out: Path) -> dict[Path, int]:
     """Write one format to `out`, or several each into its own folder there; return their rows."""
     from selfinstruct.export import export
+    from selfinstruct.judging.audit import audit, can_audit
 
     if out.resolve().is_relative_to(run.folder.resolve()):
         msg = f"{out} lies in the run, which stays as it is"
@@ -127,7 +128,8 @@ def _write(run: StoredRun, cut: Cut, forms: list[str], out: Path) -> dict[Path, 
         msg = f"{len(forms)} formats do not go into one file, {out}"
         raise BadInputError(msg, remedy="give a folder with -o, or one --format")
     places = {out: forms[0]} if len(forms) == 1 else {out / form: form for form in forms}
-    return {place: export(run, form, place, cut=cut).rows for place, form in places.items()}
+    audited = audit(run) if can_audit(run) else None
+    return {place: export(run, form, place, cut=cut, audited=audited).rows for place, form in places.items()}
 
 
 def _tell(books: Books) -> None:
