@@ -10,21 +10,36 @@ that is deserved, before and after the correction for length, and whether an unr
 
 from __future__ import annotations
 
+import asyncio
+import json
+import subprocess
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
+from resource import RUSAGE_CHILDREN, getrusage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from throughput import server
+
 from selfinstruct import pipeline, runs
+from selfinstruct.engines import _answers as answers
+from selfinstruct.engines import _grammar as grammar
+from selfinstruct.engines.base import Completion, Reply
 from selfinstruct.judged import JudgedTask
+from selfinstruct.judges.rubric import RubricJudge
 from selfinstruct.judging.audit import Audit, audit
 from selfinstruct.judging.bias import corrected, length_slope, own_family
 from selfinstruct.judging.estimate import Estimate, share
 from selfinstruct.judging.stability import Repeats, orders
+from selfinstruct.pool import Pool
+from selfinstruct.records import Instance, Instruction, Provenance, Response
+from selfinstruct.stage import Work
 from tests.support.biased import HIGHEST, LOWEST, World, biased_recipe
 
 WORLDS, TASKS, MANY = 200, 100, 20_000
@@ -140,6 +155,48 @@ def through_the_pipeline(rows: int = 300) -> None:
     )
 
 
+def capacity(rows: int = 6000) -> None:
+    """Print how many rows a second the judge's side can handle: the stage alone, and the whole command over HTTP."""
+    draw = Random(1)
+    texts = [(task := grammar.instruction(draw), answers.good(task, "", draw)) for _ in range(rows)]
+    reply = Reply(
+        completions=(Completion(text='{"score":4.5,"rationale":"It is right."}', finish_reason="stop"),), model="j"
+    )
+
+    async def at_once(_engine: str, _request: object) -> Reply:
+        return reply
+
+    async def alone() -> None:
+        pool, made = Pool(()), Provenance(stage="given", model="w")
+        for number, (task, answer) in enumerate(texts):
+            asked = Instruction(id=f"i{number}", parent="", provenance=made, text=task)
+            given = Instance(id=f"n{number}", parent=asked.id, provenance=made, input="", output=answer)
+            one = Response(id=f"a{number}", parent=given.id, provenance=made, text=answer)
+            work = Work(
+                id=one.id, stage="judge", record=one, ancestors=(asked, given), below=(), failed_below=0, pool=pool,
+                run_seed=1, language="en", attempt=1, ask=at_once,
+            )  # fmt: skip
+            await RubricJudge().process(one, work)
+
+    started = time.process_time()
+    asyncio.run(alone())
+    print(
+        f"\nstage alone (prompt, fence, verdict): {rows / (time.process_time() - started):,.0f} rows/s of one core; goal 1,200"
+    )
+    with tempfile.TemporaryDirectory() as folder, server(Namespace(faults="", token_ms=0.05), 256) as url:
+        file = Path(folder) / "rows.jsonl"
+        file.write_text(
+            "".join(json.dumps({"instruction": task, "output": answer}) + "\n" for task, answer in texts),
+            encoding="utf-8",
+        )
+        command = [sys.executable, "-m", "selfinstruct", "judge", str(file), "-o", f"{folder}/out.jsonl", "-q"]
+        started, before = time.perf_counter(), getrusage(RUSAGE_CHILDREN)
+        subprocess.run([*command, "--base-url", url, "--set", "concurrency=256"], check=True, stdout=subprocess.DEVNULL)
+        took, after = time.perf_counter() - started, getrusage(RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"`judge FILE` over HTTP, all included: {rows / took:,.0f} rows/s, {1000 * used / rows:.2f} ms CPU a row")
+
+
 def told(one: Estimate) -> str:
     """Return an estimate in few words."""
     return f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" if one.value is not None else one.why
@@ -154,6 +211,7 @@ def main(worlds: int) -> None:
         f"\n{counted['replies']:,} replies, {counted['unreadable']:,} of them unreadable; read as a score: {counted['believed']}"
     )
     through_the_pipeline()
+    capacity()
     print(f"\n{time.perf_counter() - started:.0f} s")
     sys.exit(counted["believed"] > 0)
 

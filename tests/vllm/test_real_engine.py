@@ -39,6 +39,7 @@ SMALL = {
     "stages.respond.sampling.max_tokens": 48,
     "stages.respond.sampling.logit_bias": END,
     "stages.judge.sampling.max_tokens": 400,
+    "stages.judge.sampling.temperature": 1,  # noise at temperature 0 goes round in circles, and is ended as a runaway
     "stages.select.gates.score.least": 3,
     "stages.pair.least_chosen": 3,
 }
