@@ -345,3 +345,14 @@ def test_both_files_or_neither(tmp_path: Path) -> None:
     assert status != 0
     assert "File name too long" in text
     assert out.read_text(encoding="utf-8") == "of before\n"
+
+
+@pytest.mark.parametrize("command", ["judge", "pair"])
+def test_half_a_character_in_a_bad_row_stops_nothing(tmp_path: Path, command: str) -> None:
+    """What tells of the row is written all the same, though it is the last and all others are kept."""
+    good = [{**chat(text), "score": score} for text, score in ((GOOD, 5), (GOOD[3:], 1))]
+    write_table(tmp_path / "in.jsonl", [*good, {"\ud800": 1}])
+    options = (*SCRIPTED, "--min-score", 0) if command == "judge" else ()
+    status, _, text = call(command, tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", *options)
+    assert status == 0, text
+    assert [(one["row"], one["rule"]) for one in dropped(tmp_path / "out.jsonl")] == [(3, "no_text")]

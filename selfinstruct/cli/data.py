@@ -118,7 +118,8 @@ def judge(  # noqa: PLR0913 - one parameter per option
     _check_finite({"--min-score": min_score or 0})
     rows = Given(file=str(file), columns=columns).table
     flags = {
-        "n": max(1, sum(len(answers(task)) for found in rows for task in found.tasks)),
+        # A row without a task counts too: else a run with enough good rows ends before it gets to the bad ones at the end.
+        "n": sum(max(1, sum(len(answers(task)) for task in found.tasks)) for found in rows),
         "language": language,
         "stages.given.file": str(file),
         "stages.given.columns": columns or None,
