@@ -139,6 +139,14 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
     assert "a.jsonl row 1" in double["evidence"]
 
 
+def test_what_our_commands_write_beside_data_is_none(tmp_path: Path) -> None:
+    """A folder is audited as before when rows of it were labelled, exported or dropped."""
+    write_table(tmp_path / "data/a.jsonl", [GOOD])
+    for end in ("dropped.jsonl", "labels.jsonl", "manifest.json", "audit.json"):
+        (tmp_path / f"data/a.jsonl.{end}").write_text('{"of": "another kind"}\n', encoding="utf-8")
+    assert [Path(one["file"]).name for one in census(tmp_path / "data")["files"]] == ["a.jsonl"]
+
+
 def test_clean_rows(tmp_path: Path) -> None:
     """--clean keeps the rows without findings of the named rules, with all their columns; each other one has its reasons."""
     rows = [{**one, "id": number} for number, one in enumerate(ROWS)]
