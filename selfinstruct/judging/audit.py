@@ -69,7 +69,9 @@ class Audit(Frozen):
     per_doubling: float
     """Points that a correction for length takes off; 0 where the interval includes 0."""
     rechosen: Estimate
-    """Share of tasks in which another answer would be the best after it."""
+    """Share of tasks in which an answer that the judge scored lower would be the best after it."""
+    reordered: Estimate
+    """Share of tasks in which another of several best answers would go first after it: their scores are equal."""
     own_family_rules: tuple[str, ...]
     """What the judge stages do about a judge of the writer's family: weigh, refuse, allow."""
     own_family: Estimate
@@ -109,6 +111,7 @@ def audit(run: StoredRun, *, families: Mapping[str, str] | None = None, sample: 
         gainer.add(task)
     length = seen.slope.estimate()
     per_doubling = round(taken(length), 6)
+    rechosen, reordered = seen.rechosen(per_doubling)
     scales = {stage.scale for stage in judges}
     return Audit(
         scripted=run.recipe.scripted,
@@ -125,7 +128,8 @@ def audit(run: StoredRun, *, families: Mapping[str, str] | None = None, sample: 
         funnel=funnel,
         length=length,
         per_doubling=per_doubling,
-        rechosen=seen.rechosen(per_doubling),
+        rechosen=rechosen,
+        reordered=reordered,
         own_family_rules=tuple(sorted({_said(stage, "own_family", "allow") for stage in judges})),
         own_family=seen.own.lift(),
         own_family_gap=seen.own.gap(),

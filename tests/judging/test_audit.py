@@ -176,6 +176,8 @@ def test_names_cannot_break_the_page(biased: Path) -> None:
     evil = "evil|`name`\n# Heading\x1b[31m<b>"
     found = audit_of(biased)
     text = page(found.model_copy(update={"judges": {evil: 3}, "families": {evil: evil}, "flags": {evil: 2}}))
+    lone = {"own_family": Estimate(why=f"only {evil} judged"), "own_family_gap": Estimate(value=0.2, low=0.1, high=0.3)}
+    text += page(found.model_copy(update=lone))
     assert "\x1b" not in text
     assert "\n# Heading" not in text
     assert "\\|" in text
