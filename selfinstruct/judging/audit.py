@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from selfinstruct.exporters.kto import least_kept
 from selfinstruct.families import family
-from selfinstruct.gates.score import Score
 from selfinstruct.judging import stored
 from selfinstruct.judging.bias import taken
 from selfinstruct.judging.estimate import Estimate
@@ -148,13 +148,12 @@ def _said(stage: object, field: str, otherwise: Any) -> Any:  # noqa: ANN401 - j
 
 def _funnel(run: StoredRun, counted: Accounts) -> Funnel:
     rows = counted.stages[run.tree.rows]
-    gates = [gate for stage in run.recipe.stages if stage.label == run.tree.rows for gate in stage.gates]
     return Funnel(
         judged=rows.generated,
         kept=rows.accepted,
         dropped=counted.drops_by_stage[run.tree.rows],
         failed=rows.failed,
-        least=max((gate.least for gate in gates if isinstance(gate, Score)), default=None),
+        least=least_kept(run.recipe.stages),
     )
 
 

@@ -10,6 +10,8 @@ import pytest
 from selfinstruct import export, pipeline, recipe, runs
 from selfinstruct.cli._shared import app
 from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.exporters.kto import Kto
+from selfinstruct.judging import scored
 from selfinstruct.judging.audit import Audit, audit
 from selfinstruct.judging.bias import ACROSS
 from selfinstruct.judging.estimate import Estimate, share
@@ -88,6 +90,16 @@ def test_verdicts_of_both_orders_are_read_from_the_run(tmp_path: Path) -> None:
     assert found.first.rests_on == {"flips": ties}
     assert found.first.value is not None
     assert 0.3 < found.first.value < 1
+
+
+def test_two_score_gates_are_one_threshold(tmp_path: Path) -> None:
+    """A row has to pass both: audit, thresholds and kto's labels all go by the higher one, wherever it stands."""
+    sets = ["stages.select.gates=[{kind: score, least: 3}, {kind: score, least: 4.5}]", "exports=[]"]
+    loaded = recipe.load("demo", environment={}, sets=sets)
+    pipeline.run_sync(loaded, tmp_path / "run", target=10)
+    assert audit_of(tmp_path / "run").funnel.least == 4.5
+    assert scored.load(tmp_path / "run").threshold == 4.5
+    assert Kto().fitted(loaded.stages).least == 4.5
 
 
 def test_it_adds_up_with_the_books(biased: Path) -> None:
