@@ -20,6 +20,7 @@ from selfinstruct.records import Fate, Frozen, Instance, Judgement, PreferencePa
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from selfinstruct.judging.cut import Cut
     from selfinstruct.ledger import Accounts
     from selfinstruct.runs import StoredRun
 
@@ -88,6 +89,12 @@ class Audit(Frozen):
     hesitation: Hesitation | None
     flags: dict[str, int]
     """Flag -> verdicts that carry it."""
+    cut: dict[str, float] | None = None
+    """What was asked of the rows beside this audit, instead of the run's own thresholds; all else is of the run."""
+
+    def under(self, cut: Cut | None) -> Audit:
+        """Return it as it stands beside the rows that `cut` keeps; None for those that the run kept."""
+        return self.model_copy(update={"cut": None if cut is None else cut.asked()})
 
 
 def can_audit(run: StoredRun) -> bool:
