@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfinstruct.errors import BadInputError, DamageError
@@ -168,8 +169,8 @@ def check_threshold(least: float, scale: tuple[float, float], *, option: str = "
 
 
 def _of_file(path: Path, scale: tuple[float, float], columns: str, score: str) -> ScoredTable:
-    if not scale[0] < scale[1]:
-        msg = f"--scale {scale[0]:g} {scale[1]:g} is none: the lowest score comes first"
+    if not (scale[0] < scale[1] and all(isfinite(2 * end) for end in scale)):  # half points are counted
+        msg = f"--scale {scale[0]:g} {scale[1]:g} is none: the lowest score comes first, and both are finite"
         raise BadInputError(msg, remedy="for instance --scale 1 10")
     rows: list[ScoredRow] = []
     reached, seen = 0, Counter[str]()
