@@ -195,12 +195,25 @@ def label(  # noqa: PLR0913 - one parameter per option
                 from selfinstruct.cli._labelling import label_rows
 
                 label_rows(table, labels, n)
+                _tell_the_end(table, labels, n)
     found = calibrate(table, labels, precision=precision)
     if found is not None:
         typer.echo(found.model_dump_json() if as_json else told(found, source=source))
     elif report:
         msg = f"{path} has no label yet"
         raise BadInputError(msg, remedy=f"selfinstruct label {source}")
+    else:
+        say(f"{path} has no label yet")
+        if as_json:
+            typer.echo(json.dumps({"labels": 0}))
+
+
+def _tell_the_end(table: ScoredTable, sheet: Sheet, n: int) -> None:
+    """Say so when there are fewer rows than labels wanted."""
+    current, _ = sheet.current(table)
+    given = sum(one.keep is not None for _, one in current)
+    if len(current) == len(table.rows) and given < n:
+        say(f"\nall {len(current):,} rows have been shown: {given:,} of {n:,} labels, and there are no more")
 
 
 def _write_sheet(table: ScoredTable, sheet: Path, out: Path, n: int) -> None:

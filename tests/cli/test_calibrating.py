@@ -153,6 +153,19 @@ def test_keys_that_mean_nothing_and_korean_ones(run: Path) -> None:
     assert (status, len(sheet(run)), out) == (130, 3, "")
 
 
+def test_no_label_at_all_and_no_row_left(tmp_path: Path) -> None:
+    """Programs get their JSON before there is a label; a person is told when the rows end before the labels wanted."""
+    rows = [{"instruction": f"Do {number}.", "output": "Done.", "score": 5} for number in range(3)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown, out, status = typing(["s", "q"], "label", tmp_path / "in.jsonl", "--json")
+    assert (json.loads(out), status) == ({"labels": 0}, 0)
+    assert "has no label yet" in shown
+    assert "no more" not in shown
+    shown, out, _ = typing(["g", "g"], "label", tmp_path / "in.jsonl", "-n", 5, "--json")
+    assert json.loads(out)["labels"] == 2
+    assert "all 3 rows have been shown: 2 of 5 labels" in shown
+
+
 def test_without_a_terminal(run: Path, tmp_path: Path) -> None:
     """A pipe gets the way through a file; the file written, filled in and read back gives the same report."""
     done = command("label", run)
