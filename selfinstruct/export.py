@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,7 @@ from selfinstruct.recipe import EXPORTERS
 from selfinstruct.records import Dropped, Fate, Frozen, Judgement, PreferencePair
 from selfinstruct.split import Side, sides
 from selfinstruct.stage import Exporter
+from selfinstruct.tables import SUFFIXES
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ TRAINERS = "trainers"
 """Folder of the fragments. In one called `train`, `datasets` would look for the rows of that split."""
 AUDITS = ("audit.json", "audit.md")
 """What stands beside rows that a model judged."""
+_OLDER = re.compile(r"(train|trainers)/(dataset_info\.json|axolotl\.yaml|trl_[a-z]+\.py)")
+"""The fragments of an export whose manifest names none."""
 
 
 class Manifest(Frozen):
@@ -49,6 +53,8 @@ class Manifest(Frozen):
     rows: int
     files: dict[str, str]
     """File name -> sha256."""
+    fragments: dict[str, str] | None = None
+    """File in `trainers` -> sha256, so that nothing else there is ever replaced; None in manifests older than this field."""
     split: dict[str, int] = Field(default_factory=dict)
     """Side -> rows, where the export was split."""
     left_out: dict[str, int] = Field(default_factory=dict)
@@ -79,7 +85,7 @@ def export(
     cut: Cut | None = None,
     audited: Audit | None = None,
 ) -> Manifest:
-    """Write the rows of `run` to `path`: one file when it has a suffix, else a folder with data, manifest, `trainers/`.
+    """Write the rows of `run` to `path`: one file when its suffix is a dataset's, else a folder with data, manifest, `trainers/`.
 
     `split` is the share of instances whose rows go to `validation` instead of `train` (see `split.py`), 0 for none.
     `options` are fields of the exporter.
@@ -90,11 +96,15 @@ def export(
 
     Raises:
         BadInputError: unknown format or option, or one without a place for traces that are asked for; nothing to export;
-            something else already stands at `path`.
+            a suffix of another format; something else already stands at `path`, or in it.
+        DamageError: what would be replaced was changed since it was exported.
         NoRoomError: the disk refused; nothing is left.
     """
     exporter = _exporter(run, kind, options or {}, reasoning=reasoning)
-    single = bool(path.suffix)
+    single = is_file(path)
+    if single and path.suffix.lower() != exporter.suffix:
+        msg = f"{path}: {kind} writes {exporter.suffix}, not {path.suffix}"
+        raise BadInputError(msg, remedy=f"give another path: -o {path.with_suffix(exporter.suffix)}")
     if single and split:
         msg = f"{path} is one file, and a split makes two"
         raise BadInputError(msg, remedy=f"give a folder: -o {path.with_suffix('')}")
@@ -114,7 +124,7 @@ def export(
                 place = beside.enter_context(publish(_beside(path, name)))
                 place.write_text(text, encoding="utf-8")
                 digests[_beside(path, name).name] = sha256(place)
-            manifest = _manifest(run, exporter, kind, counts, digests, left_out, cut)
+            manifest = _manifest(run, exporter, kind, counts, digests, {}, left_out, cut)
             with publish(manifest_path(path)) as first:  # its name first: see _is_ours
                 _write_manifest(manifest, first)
         for name in AUDITS:
@@ -129,13 +139,19 @@ def export(
         for name, text in pages.items():
             (folder / name).write_text(text, encoding="utf-8")
         digests = {name: sha256(folder / name) for name in (*(one.name for one in files.values()), *pages)}
-        manifest = _manifest(run, exporter, kind, counts, digests, left_out, cut)
-        _write_manifest(manifest, folder / "manifest.json")
         fragments = exporter.fragments(*(one.name for one in files.values()))
         for name, text in fragments.items():
             (folder / TRAINERS).mkdir(exist_ok=True)
             (folder / TRAINERS / name).write_text(text, encoding="utf-8")
+        lines = {name: sha256(folder / TRAINERS / name) for name in fragments}
+        manifest = _manifest(run, exporter, kind, counts, digests, lines, left_out, cut)
+        _write_manifest(manifest, folder / "manifest.json")
     return manifest
+
+
+def is_file(path: Path) -> bool:
+    """Say whether an export to `path` is one file; else it is a folder, also one with a dot in its name (`kept-4.5`)."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def manifest_path(path: Path) -> Path:
@@ -296,6 +312,7 @@ def _manifest(
     kind: str,
     counts: Mapping[str, int],
     files: dict[str, str],
+    fragments: dict[str, str],
     left_out: Mapping[str, int],
     cut: Cut | None,
 ) -> Manifest:
@@ -303,6 +320,7 @@ def _manifest(
         format=kind,
         rows=sum(counts.values()),
         files=files,
+        fragments=fragments,
         split=dict(counts) if len(counts) > 1 else {},
         left_out={rule: number for rule, number in sorted(left_out.items()) if number},
         recipe=run.digest,
@@ -317,30 +335,36 @@ def _write_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def _refuse_foreign(path: Path, *, single: bool) -> None:
-    """Only an earlier export is ever replaced, and nothing that somebody has put into it."""
-    beside = [_beside(path, name) for name in AUDITS] if single and not path.is_dir() else []
-    present = [place for place in (path, *beside) if place.exists()]
-    if not present:
-        return
-    try:
-        files = _read_manifest(path).files
-    except (OSError, ValueError):
-        files = {}
-    for place in present:
-        if not files or (place in beside and place.name not in files):
-            msg = f"{place} exists and is not an export of ours"
-            raise BadInputError(msg, remedy="give another path with -o, or move it away")
+    """Only an earlier export is ever replaced, as it was written, and nothing that somebody has put into it."""
     if path.exists() and path.is_dir() == single:
         msg = f"{path} is a {'folder' if single else 'file'}"
         raise BadInputError(msg, remedy="give another path with -o")
+    beside = [place for name in ("manifest.json", *AUDITS) if (place := _beside(path, name)).exists()]
+    present = [path, *beside] if path.exists() else beside
+    if not single:
+        present = sorted(one for one in path.rglob("*") if one.is_symlink() or not one.is_dir())
+    if not present and not path.exists():
+        return
+    try:
+        manifest = _read_manifest(path)
+    except (OSError, ValueError):
+        msg = f"{present[0] if single else path} exists and is not an export of ours"
+        raise BadInputError(msg, remedy="give another path with -o, or move it away") from None
+    folder = path.parent if single else path
+    digests = {folder / name: digest for name, digest in manifest.files.items()}
+    digests |= {folder / TRAINERS / name: digest for name, digest in (manifest.fragments or {}).items()}
+    known = {*digests, manifest_path(path)}
+    others = [place.relative_to(folder).as_posix() for place in present if place not in known]
+    if manifest.fragments is None:
+        others = [name for name in others if not _OLDER.fullmatch(name)]
+    if others:
+        what = f"{path} also holds {printable(', '.join(others), longest=200)}, which would be lost"
+        msg = f"{folder / others[0]} exists and is not an export of ours" if single else what
+        raise BadInputError(msg, remedy="move it away, or give another path with -o")
     for place in present:
-        if place.is_file() and not _is_ours(place, files[place.name]):
+        if place in digests and not _is_ours(place, digests[place]):
             msg = f"{place} was changed since it was exported"
             raise DamageError(msg, remedy="move it away, or give another path with -o")
-    ours = {*files, "manifest.json", TRAINERS, "train"}  # train: where fragments lay before 0.2
-    if path.is_dir() and (others := sorted(one.name for one in path.iterdir() if one.name not in ours)):
-        msg = f"{path} also holds {printable(', '.join(others), longest=200)}, which would be lost"
-        raise BadInputError(msg, remedy="move it away, or give another path with -o")
 
 
 def _is_ours(place: Path, wanted: str) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfinstruct.records import Judgement, Response
 
 if TYPE_CHECKING:
-    from selfinstruct.stage import Work
+    from selfinstruct.stage import Stage, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,17 @@ def best_first(answers: Iterable[Candidate]) -> list[Candidate]:
     return sorted((one for one in answers if one.score is not None), key=lambda one: -(one.score or 0))
 
 
-def candidates(responses: Iterable[Response], judgements: Sequence[Judgement], *, aspects: int = 1) -> list[Candidate]:
-    """Return one candidate per response. One that fewer than `aspects` judge stages could score has no verdict at all."""
+def aspects(stages: Iterable[Stage[Any, Any]]) -> int:
+    """Return how many stages of a recipe judge: an answer has a score when each of them gave one."""
+    return sum(stage.writes() is Judgement for stage in stages)
+
+
+def candidates(responses: Iterable[Response], judgements: Sequence[Judgement], *, judges: int = 1) -> list[Candidate]:
+    """Return one candidate per response. One that fewer than `judges` judge stages could score has no verdict at all."""
     verdicts: dict[str, list[Judgement]] = {}
     for one in judgements:
         verdicts.setdefault(one.response, []).append(one)
-    whole = {response: tuple(found) for response, found in verdicts.items() if len(found) >= aspects}
+    whole = {response: tuple(found) for response, found in verdicts.items() if len(found) >= judges}
     return [
         Candidate(one.id, one.text, one.provenance.model, whole.get(one.id, ()), one.reasoning) for one in responses
     ]
@@ -70,4 +75,4 @@ def candidates(responses: Iterable[Response], judgements: Sequence[Judgement], *
 
 def below(work: Work) -> list[Candidate]:
     """Return the answers below the instance that a stage works on."""
-    return candidates(work.find_below(Response), work.find_below(Judgement), aspects=work.aspects)
+    return candidates(work.find_below(Response), work.find_below(Judgement), judges=work.aspects)

@@ -173,6 +173,7 @@ def build(data: dict[str, Any], *, source: str = "recipe", lines: Mapping[str, i
         msg = f"{source}: a recipe needs one stage that starts from requests and one that writes rows"
         raise BadInputError(msg, remedy="begin with `bootstrap` and have one `select`")
     _check_thresholds(recipe, place)
+    _check_answers(recipe, place)
     for exporter in recipe.exports:
         kinds.resolve(exporter, Exporter, folders=EXPORTERS)
     for position, stage in enumerate(recipe.stages):
@@ -185,21 +186,38 @@ def build(data: dict[str, Any], *, source: str = "recipe", lines: Mapping[str, i
 
 
 def _check_thresholds(recipe: Recipe, place: _Place) -> None:
-    """Raise when a score is compared with one that no judge of the recipe can give."""
-    scales = [stage.scale for stage in recipe.stages if stage.scale is not None]
-    if not scales:
+    """Raise when a score is compared with one that no judge of the recipe can give, or unlike scales would be averaged."""
+    judges = [(stage.label, stage.scale) for stage in recipe.stages if stage.scale is not None]
+    if not judges:
         return
-    lowest, highest = min(low for low, _ in scales), max(high for _, high in scales)
+    (first, (lowest, highest)), *others = judges
+    for label, scale in others:
+        if scale != (lowest, highest):
+            ranges = f"{first} judges from {lowest:g} to {highest:g}, {label} from {scale[0]:g} to {scale[1]:g}"
+            msg = f"{place.name('stages')}: {ranges}"
+            raise BadInputError(
+                msg, remedy="an answer's score is the mean of its judges': give them rubrics of one scale"
+            )
     for position, stage in enumerate(recipe.stages):
+        where = place.at(f"stages.{position}")
         for field, value in stage.thresholds().items():
             if not lowest <= value <= highest:
-                key = (
-                    field
-                    if field.count(".") == 0
-                    else f"gates.{[g.kind for g in stage.gates].index(field.split('.')[1])}"
-                )
-                msg = f"{place.at(f'stages.{position}').name(key)}: {field} {value:g} is outside of the judge's scale"
+                msg = f"{where.name(field)}: {value:g} is outside of the judge's scale"
                 raise BadInputError(msg, remedy=f"a score from {lowest:g} to {highest:g}")
+        for field, value in stage.margins().items():
+            if not 0 < value <= highest - lowest:
+                msg = f"{where.name(field)}: no two scores from {lowest:g} to {highest:g} differ by {value:g}"
+                raise BadInputError(msg, remedy=f"a margin above 0, at most {highest - lowest:g}")
+
+
+def _check_answers(recipe: Recipe, place: _Place) -> None:
+    """Raise when more answers are written than a judge can take in one call: that is known before they are paid for."""
+    written = max(stage.answers() for stage in recipe.stages)
+    for position, stage in enumerate(recipe.stages):
+        taken = stage.takes()
+        if taken is not None and written > taken:
+            msg = f"{place.name(f'stages.{position}')}: {stage.label} judges {taken} answers in one call, {written} are written"
+            raise BadInputError(msg, remedy="lower n of the stage that responds, or judge each by `kind: rubric`")
 
 
 class _Place:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from selfinstruct.engines.base import Reply
 from selfinstruct.errors import CallError, DamageError, RefusedError, SelfInstructError, UnreadableError
+from selfinstruct.judged import aspects
 from selfinstruct.price import Price
 from selfinstruct.records import (
     Dropped,
     DropReason,
     Fate,
     Instruction,
-    Judgement,
     Provenance,
     Record,
     Request,
@@ -172,7 +172,7 @@ class Runner:
         self._seconds, self._began = seconds, time.monotonic()
         self._tried = tried
         self._root = plan.stages[0]
-        self._aspects = sum(stage.writes() is Judgement for stage in plan.stages)
+        self._aspects = aspects(plan.stages)
         parents = stage_parents(plan.stages)
         self._children = {s.label: [c for c in plan.stages if parents[c.label] == s.label] for s in plan.stages}
         self._root_lanes = [self.lanes[name] for name in self._root.engines()]

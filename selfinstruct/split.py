@@ -75,8 +75,12 @@ def sides(run: StoredRun, share: float) -> Sides:
         msg = f"{run.folder} cannot be split: its recipe makes no instances of instructions"
         raise BadInputError(msg, remedy="leave out --split")
     indices = {side: NoveltyIndex(NEAR, tokenizer="unicode") for side in Side}
+    equal: dict[Side, set[str]] = {
+        side: set() for side in Side
+    }  # a text without a token is near to nothing, itself included
     for seed in seeds.load(seeds.find(run.recipe.seeds))[0]:
         indices[_drawn(seed.id, share)].add(seed.instruction)
+        equal[_drawn(seed.id, share)].add(seed.instruction)
     instructions = {
         row.path: (row.id, str(body["record"]["text"]))
         for row, body in run.store.scan(above, fate=Fate.ACCEPTED, upto=run.closing)
@@ -86,10 +90,11 @@ def sides(run: StoredRun, share: float) -> Sides:
     for row, body in run.store.scan(label, fate=Fate.ACCEPTED, upto=run.closing):
         instruction, text = instructions[row.path[:width]]
         texts = [text, f"{text}\n\n{body['record']['input']}"] if body["record"]["input"] else [text]
-        near = {side for side, index in indices.items() if any(index.rival(one) for one in texts)}
+        near = {side for side in Side if any(one in equal[side] or indices[side].rival(one) for one in texts)}
         found[row.path] = None if len(near) > 1 else next(iter(near), _drawn(instruction, share))
         if (side := found[row.path]) is not None:
             indices[side].extend(texts)
+            equal[side].update(texts)
     return Sides(found)
 
 

@@ -10,9 +10,9 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
-from pydantic import InstanceOf, SerializeAsAny
+from pydantic import Field, InstanceOf, SerializeAsAny
 
 from selfinstruct import prompts
 from selfinstruct.engines.base import (
@@ -222,7 +222,7 @@ class Stage(Frozen, Generic[In, Out]):
     """Asked in order about each record made; the first reason drops it."""
     engine: str = "writer"
     """Which of the recipe's engines answers."""
-    tries: int = 3
+    tries: Annotated[int, Field(ge=1)] = 3
     """How often an unreadable answer is asked for before the record fails."""
     prompt: str = ""
     """Prompt file in the folder of its language."""
@@ -265,9 +265,22 @@ class Stage(Frozen, Generic[In, Out]):
         """Lowest and highest score of a judge; None for a stage that gives none."""
         return None
 
+    def answers(self) -> int:
+        """Return how many answers it writes to an instance, 0 when it writes none ..."""
+        return 0
+
+    def takes(self) -> int | None:
+        """... and how many of them it judges in one call; None for any number."""
+        return None
+
     def thresholds(self) -> dict[str, float]:
         """Return the scores that it or its gates compare with, by field: they must lie on the judge's scale."""
-        return {f"gates.{gate.kind}.{name}": value for gate in self.gates for name, value in gate.thresholds().items()}
+        found = ((place, gate.thresholds()) for place, gate in enumerate(self.gates))
+        return {f"gates.{place}.{name}": value for place, values in found for name, value in values.items()}
+
+    def margins(self) -> dict[str, float]:
+        """Return the differences of scores that it asks for, by field: a judge must be able to give them."""
+        return {}
 
     def cautions(self, *, models: Mapping[str, str], writers: Sequence[str]) -> Iterator[str]:  # noqa: ARG002 - for judges
         """Yield what a user should be told before the run; `models` by engine name, `writers` those that write answers.

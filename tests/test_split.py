@@ -119,6 +119,27 @@ def test_one_instruction_one_side(crowded: Path) -> None:
         assert len({side for side, there in at.items() if there & {first, second}}) == 1
 
 
+def test_equal_texts_without_a_token_lie_together(tmp_path: Path) -> None:
+    """ROUGE-L has nothing to say of `???`: equal it is all the same, whatever its inputs."""
+    asked = ["???", "!!", "...", "#!", "-->"]
+    rows = [
+        {"instruction": text, "input": f"a{number} b{number}" * (number % 3 > 0), "output": f"Answer {number}."}
+        for number, text in enumerate(asked * 5)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = [
+        "engines.writer={kind: scripted}",
+        f"stages.given.file={tmp_path / 'rows.jsonl'}",
+        "stages.select.gates=[]",
+    ]
+    pipeline.run_sync(recipe.load("alpagasus", environment={}, sets=settings), tmp_path / "run")
+    found = sorted_by_side(tmp_path / "run", 0.5)
+    at = {side: {task.instruction for task in found[side]} for side in Side}
+    assert at[Side.TRAIN] | at[Side.VALIDATION] == {*asked}
+    assert not at[Side.TRAIN] & at[Side.VALIDATION]
+    assert not found[None]
+
+
 def test_all_formats_agree(demo: Path, tmp_path: Path) -> None:
     """A task that is in several formats is on one side in all of them, and all its answers and pairs are."""
     asked: dict[Side, set[str]] = {side: set() for side in Side}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct.census import content, ends, leaks, scripts
@@ -47,7 +47,8 @@ def census(
     """Return what is wrong in a file, or in the data files of a folder, as JSON; `report.Counts.told` says of what form.
 
     `named` is {role: column} where columns have other names. `rows_file` gets every finding, one JSON object a line.
-    `clean` gets the rows that break none of the rules `drop`, the others go beside it; needs a second pass.
+    `clean` gets the rows that break none of the rules `drop`, the others go beside it; needs a second pass. A row that goes
+    for what it is itself counts as nobody's original.
     `watch` is told the share of bytes that are through.
 
     Raises:
@@ -66,15 +67,21 @@ def census(
                 out.write(dumps({**place._asdict(), **finding._asdict()}) + b"\n")
 
         for batch in _batches(files, named, counts, watch):
-            near = iter(copies.look([(place, task) for place, found in batch for task in found.tasks]))
-            for place, found in batch:
+            alone = [[list(_alone(task)) for task in found.tasks] for _, found in batch]
+            leaving = {
+                place
+                for (place, _), tasks in zip(batch, alone, strict=True)
+                if any(finding.rule in drop for finding in chain.from_iterable(tasks))
+            }
+            near = iter(copies.look([(place, task) for place, found in batch for task in found.tasks], leaving=leaving))
+            for (place, found), tasks in zip(batch, alone, strict=True):
                 counts.row()
                 if found.problem:
                     take(place, Finding("unreadable_row", "", found.problem))
-                for task in found.tasks:
+                for task, findings in zip(found.tasks, tasks, strict=True):
                     labels.see(task)
                     lengths.see(task)
-                    for finding in (*_alone(task), *next(near)):
+                    for finding in (*findings, *next(near)):
                         take(place, finding)
         for finding in (*labels.findings(), *lengths.findings()):
             take(Place(str(path), 0), finding)

@@ -18,6 +18,7 @@ from selfinstruct.text.tokens import unicode_tokens as _tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from selfinstruct.tables.layouts import Task
     from selfinstruct.text.rouge import Neighbour
@@ -55,39 +56,51 @@ class Copies:
         self._index = NoveltyIndex(THRESHOLD, tokenizer="unicode")
         self._known: list[_Known] = []
 
-    def look(self, batch: Sequence[tuple[Place, Task]]) -> list[list[Finding]]:
-        """Return, for each task, what it repeats; take them in."""
-        found = [self._exact(place, task) for place, task in batch]
+    def look(
+        self, batch: Sequence[tuple[Place, Task]], *, leaving: AbstractSet[Place] = frozenset()
+    ) -> list[list[Finding]]:
+        """Return, for each task, what it repeats; take in those whose rows stay.
+
+        Rows that are `leaving` are nobody's original: else a task would go with its bad row, and its good one as a copy.
+        """
+        found = [self._exact(place, task, stays=place not in leaving) for place, task in batch]
         fresh = [number for number, one in enumerate(found) if not one and batch[number][1].asked.strip()]
-        rivals = self._index.admit([_compared(batch[number][1]) for number in fresh], threads=_THREADS)
-        novel = [number for number, rival in zip(fresh, rivals, strict=True) if rival is None]
-        self._known += [_Known(batch[number][0], _head(batch[number][1])) for number in novel]
-        for number, rival in zip(fresh, rivals, strict=True):
-            if rival is not None:
-                found[number] += self._near(*batch[number], rival)
+        staying = [number for number in fresh if batch[number][0] not in leaving]
+        admitted = self._index.admit([_compared(batch[number][1]) for number in staying], threads=_THREADS)
+        rivals = dict(zip(staying, admitted, strict=True))
+        self._known += [
+            _Known(batch[number][0], _head(batch[number][1])) for number in staying if rivals[number] is None
+        ]
+        for number in fresh:
+            if number not in rivals:
+                found[number] += self._near(*batch[number], None, stays=False)
+            elif (rival := rivals[number]) is not None:
+                found[number] += self._near(*batch[number], rival, stays=True)
         return found
 
-    def _near(self, place: Place, task: Task, rival: Neighbour) -> list[Finding]:
-        """Return what a task is near to, if it asks the same of the same; else take it in."""
+    def _near(self, place: Place, task: Task, rival: Neighbour | None, *, stays: bool) -> list[Finding]:
+        """Return what a task is near to, if it asks the same of the same; else take it in, if it stays."""
         text = _compared(task)
         # A task that was set aside a moment ago may be nearer than what stood in the index before this batch.
         rival = self._index.rival(text) or rival
-        there = self._known[rival.position]
-        if there.place != place and rouge_l(_tokens(there.instruction), _tokens(_head(task))) >= SAME_ASKED:
-            evidence = f"{task.asked[:120]} ~ {_told(there.place, place)}: {rival.text[:120]}"
-            return [Finding("near_duplicate", "instruction", evidence, round(rival.score, 4), THRESHOLD)]
-        self._index.add(text)
-        self._known.append(_Known(place, _head(task)))
+        if rival is not None:
+            there = self._known[rival.position]
+            if there.place != place and rouge_l(_tokens(there.instruction), _tokens(_head(task))) >= SAME_ASKED:
+                evidence = f"{task.asked[:120]} ~ {_told(there.place, place)}: {rival.text[:120]}"
+                return [Finding("near_duplicate", "instruction", evidence, round(rival.score, 4), THRESHOLD)]
+        if stays:
+            self._index.add(text)
+            self._known.append(_Known(place, _head(task)))
         return []
 
-    def _exact(self, place: Place, task: Task) -> list[Finding]:
+    def _exact(self, place: Place, task: Task, *, stays: bool) -> list[Finding]:
         if not task.asked.strip():
             return []
         earlier = "\x1e".join(f"{turn.role}\x1f{turn.text}" for turn in task.earlier)
         key = digest(f"{plain(task.instruction)}\x1e{plain(task.input)}\x1e{plain(earlier)}")
         mine = _First(place, digest(plain(task.output)), digest(plain(task.rejected or "")))
-        first = self._seen.setdefault(key, mine)
-        if first is mine:
+        first = self._seen.setdefault(key, mine) if stays else self._seen.get(key, mine)
+        if first.place == place:  # itself, or another instance of one seed task
             return []
         where = _told(first.place, place)
         found = [Finding("duplicate_task", "instruction", f"{where}: {task.instruction[:160]}")]

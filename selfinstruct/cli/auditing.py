@@ -85,9 +85,10 @@ def audit_run(folder: Path, *, out: Path | None, as_json: bool, quiet: bool) -> 
         found = look(stored)
     text, data = page(found), found.model_dump_json(indent=2) + "\n"
     if out is not None:
+        replaced = out.exists()
         with publish(out) as half:
             half.write_text(text if out.suffix.lower() == ".md" else data, encoding="utf-8")
-        say(f"written: {out}", quiet=quiet)
+        say(_written(out, replaced=replaced), quiet=quiet)
     typer.echo(found.model_dump_json() if as_json else text)
 
 
@@ -118,10 +119,13 @@ def audit_dataset(
     from selfinstruct.tables import SUFFIXES
     from selfinstruct.tables.layouts import parse_columns
 
-    _check_outputs(file, ((out, _PAGES), (rows, (".jsonl",)), (clean, SUFFIXES)))
+    beside = dropped_file(clean) if clean else None
+    _check_outputs(file, ((out, _PAGES), (rows, (".jsonl",)), (clean, SUFFIXES), (beside, (".jsonl",))))
     if drop and clean is None:
         raise BadInputError("--drop says nothing without --clean", remedy="add --clean PATH")
     rules = checked_rules(drop) if clean else frozenset[str]()
+    outputs = [path for path in (out, rows, clean, beside) if path]
+    replaced = {path for path in outputs if path.exists()}
     with _progress(quiet=quiet) as watch:
         report = census(
             file, named=parse_columns(columns), examples=examples, rows_file=rows, clean=clean, drop=rules, watch=watch
@@ -136,8 +140,12 @@ def audit_dataset(
         typer.echo(json.dumps(report))
     else:
         Console().print(screen(report))
-    for path in filter(None, (out, rows, clean, clean and dropped_file(clean))):
-        say(f"written: {path}", quiet=quiet)
+    for path in outputs:
+        say(_written(path, replaced=path in replaced), quiet=quiet)
+
+
+def _written(path: Path, *, replaced: bool) -> str:
+    return f"written: {path}" + " (in place of what was there)" * replaced
 
 
 def _check_outputs(file: Path, outputs: tuple[tuple[Path | None, tuple[str, ...]], ...]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from selfinstruct.cli._shared import (
 )
 from selfinstruct.errors import BadInputError, Exit
 from selfinstruct.text.show import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @app.command()
@@ -100,19 +103,23 @@ def judge(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Score the answers of any dataset and keep the good rows (AlpaGasus). The same command again goes on.
 
-    Rows that are not kept go to OUT.dropped.jsonl with their reason.
+    Rows that are not kept go to OUT.dropped.jsonl with their reason; `row` is the line of a JSONL or CSV file, else the number,
+    from 1. The audit of the judge stands beside them: OUT.audit.md, OUT.audit.json.
     """
     from selfinstruct import pipeline, rubrics
     from selfinstruct import recipe as recipes
     from selfinstruct.console import Watcher
-    from selfinstruct.dataset import dropped_file, kept_rows
+    from selfinstruct.dataset import check_apart, dropped_file, kept_rows
     from selfinstruct.stages.given import Given, answers
     from selfinstruct.tables import check_writable
 
     check_writable(out)  # before a call is paid for
+    check_apart(file, out)
+    _check_finite({"--min-score": min_score or 0})
     rows = Given(file=str(file), columns=columns).table
     flags = {
-        "n": max(1, sum(len(answers(task)) for found in rows for task in found.tasks)),
+        # A row without a task counts too: else a run with enough good rows ends before it gets to the bad ones at the end.
+        "n": sum(max(1, sum(len(answers(task)) for task in found.tasks)) for found in rows),
         "language": language,
         "stages.given.file": str(file),
         "stages.given.columns": columns or None,
@@ -132,7 +139,11 @@ def judge(  # noqa: PLR0913 - one parameter per option
     if report.exit_status is Exit.DONE:
         counts = kept_rows(folder, out)
         typer.echo(json.dumps({**counts, **report.accounts.model_dump(mode="json")}) if as_json else out)
-        _told(counts, "kept", dropped_file(out), quiet=quiet)
+        _told(f"{counts['kept']} kept", counts["rows"], dropped_file(out), quiet=quiet)
+        for old, new in counts["renamed"].items():
+            say(f"column {old} was there already: it is now {new}", quiet=quiet)
+        if counts["audit"]:
+            say(f"audit of the judge: {counts['audit']}", quiet=quiet)
     raise typer.Exit(report.exit_status)
 
 
@@ -161,14 +172,20 @@ def pair(  # noqa: PLR0913 - one parameter per option
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make preference pairs of judged answers to the same task; asks no model. Tasks without one go to OUT.dropped.jsonl."""
+    """Make preference pairs of judged answers to the same task; asks no model.
+
+    Tasks without one, and rows without a task or an answer, go to OUT.dropped.jsonl; `row` and `rows` are lines of a JSONL or
+    CSV file, else numbers, from 1. Traces of reasoning are left out.
+    """
     from typing import get_args
 
-    from selfinstruct.dataset import dropped_file, pair_rows
+    from selfinstruct.dataset import check_apart, dropped_file, pair_rows
     from selfinstruct.pairing import Guards, Strategy
     from selfinstruct.tables import check_writable
 
     check_writable(out)
+    check_apart(file, out)
+    _check_finite({"--min-chosen": min_chosen, "--min-margin": min_margin, "--max-length-ratio": max_length_ratio})
     if strategy not in get_args(Strategy):
         msg = f"--strategy {printable(strategy, longest=40)!r} is none"
         raise BadInputError(msg, remedy=f"one of: {', '.join(get_args(Strategy))}")
@@ -178,9 +195,16 @@ def pair(  # noqa: PLR0913 - one parameter per option
     guards = Guards(least_chosen=min_chosen, least_margin=min_margin, most_length_ratio=max_length_ratio)
     counts = pair_rows(file, out, strategy=strategy, guards=guards, score=score, columns=columns)  # type: ignore[arg-type] # looked up above
     typer.echo(json.dumps(counts) if as_json else out)
-    _told(counts, "pairs", dropped_file(out), quiet=quiet)
+    _told(f"{counts['pairs']} pairs", {**counts["tasks"], **counts["rows"]}, dropped_file(out), quiet=quiet)
 
 
-def _told(counts: Counter[str], good: str, dropped: Path, *, quiet: bool) -> None:
-    others = ", ".join(f"{rule} {count}" for rule, count in counts.most_common() if rule != good)
-    say(f"{counts[good]} {good}; {others or 'nothing dropped'} (in {dropped})", quiet=quiet)
+def _check_finite(options: Mapping[str, float]) -> None:
+    for name, value in options.items():
+        if not math.isfinite(value):
+            msg = f"{name} {value:g} is no number to compare with"
+            raise BadInputError(msg, remedy=f"give {name} a finite number")
+
+
+def _told(good: str, dropped: Mapping[str, int], where: Path, *, quiet: bool) -> None:
+    others = ", ".join(f"{rule} {count}" for rule, count in dropped.items())
+    say(f"{good}; {others or 'nothing dropped'} (in {where})", quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from selfinstruct.errors import BadInputError, NothingToExportError
@@ -31,11 +32,21 @@ class Kto(Exporter):
     """One with less than this is labelled false, and what lies between is left out; by default `least`."""
 
     def fitted(self, stages: Sequence[Stage[Any, Any]]) -> Self:
-        """Take the threshold of the score gate of the rows."""
+        """Take the threshold of the score gates of the rows.
+
+        Raises:
+            BadInputError: no threshold at all, or one that no score of the judges can be held against.
+        """
         least = self.least if self.least is not None else least_kept(stages)
         if least is None:
             msg = "kto cannot tell good answers from bad ones: the run has no score gate"
             raise BadInputError(msg, remedy="name the lowest good score: --set least=4.5")
+        scales = [stage.scale for stage in stages if stage.scale is not None] or [(-inf, inf)]
+        lowest, highest = min(low for low, _ in scales), max(high for _, high in scales)
+        for name, value in (("least", least), ("below", least if self.below is None else self.below)):
+            if not lowest <= value <= highest:  # catches NaN too
+                msg = f"kto: {name}={value:g} is outside of the judge's scale, {lowest:g} to {highest:g}"
+                raise BadInputError(msg, remedy=f"--set {name}=SCORE from {lowest:g} to {highest:g}")
         if self.below is not None and self.below > least:
             msg = f"kto: below={self.below:g} lies above least={least:g}: answers between them would be good and bad"
             raise BadInputError(msg, remedy=f"for instance --set least={self.below:g} --set below={least:g}")

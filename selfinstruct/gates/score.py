@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from selfinstruct.records import DropReason, Judgement
+from selfinstruct.judged import below, best_first
+from selfinstruct.records import DropReason
 from selfinstruct.stage import Gate
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ class Score(Gate):
             return DropReason(rule="unscored", threshold=self.least)
         if record.score >= self.least:
             return None
-        verdicts = [one for one in work.find_below(Judgement) if one.score == record.score] or work.find_below(
-            Judgement
-        )
+        verdicts = next((one.verdicts for one in best_first(below(work)) if one.score == record.score), ())
         evidence = {"judge": verdicts[0].judge, "rationale": verdicts[0].rationale} if verdicts else {}
         return DropReason(rule="score", figure=record.score, threshold=self.least, evidence=evidence)

@@ -47,10 +47,6 @@ class Judge(Stage[In, Out], Generic[In, Out]):
         """Return what its form of answer takes."""
         return {Ability.CHAT, Ability.STRUCTURED}
 
-    def voters(self) -> tuple[str, ...]:
-        """Return the engines whose verdicts count."""
-        return (self.engine,)
-
     def inputs(self, *, language: str) -> dict[str, str]:
         """Return the digests of its prompts and of its rubric."""
         text = rubrics.source(self.rubric, language=self.language or language)
@@ -62,7 +58,7 @@ class Judge(Stage[In, Out], Generic[In, Out]):
         Raises:
             BadInputError: there is one, and `own_family` refuses it.
         """
-        judges = {name: models[name] for name in self.voters()}
+        judges = {name: models[name] for name in self.engines()}
         writing = {name: models[name] for name in writers}
         yield from verdict.family_cautions(self.label, judges, writing, own_family=self.own_family, table=self.families)
 

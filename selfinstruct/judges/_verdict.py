@@ -81,8 +81,21 @@ def read_entry(value: Mapping[str, Any], rubric: Rubric) -> tuple[float, str]:
     Raises:
         UnreadableError: no score, or none of the scale.
     """
-    score = in_range(value.get("score"), lowest=rubric.lowest, highest=rubric.highest)
-    return score, str(value.get("rationale", ""))[: 4 * LONGEST_RATIONALE]
+    score = on_scale(in_range(value.get("score"), lowest=rubric.lowest, highest=rubric.highest), rubric)
+    return score, str(value.get("rationale") or "")[: 4 * LONGEST_RATIONALE]
+
+
+def on_scale(score: float, rubric: Rubric) -> float:
+    """Return the score of the scale that this is.
+
+    Raises:
+        UnreadableError: it lies between two of them: the judge keeps to another scale.
+    """
+    near = min(rubric.scores, key=lambda one: abs(one - score))
+    if abs(near - score) > 1e-6:  # noqa: PLR2004 - rounding
+        msg = f"score {score:g} is none of {', '.join(map(number, rubric.scores))}"
+        raise UnreadableError(msg)
+    return near
 
 
 def weighted_median(votes: Sequence[Vote], weights: Sequence[float]) -> float:
@@ -130,7 +143,7 @@ def family_cautions(
             remedy = f"name another judge (engines.{name}.base_url), or --set stages.{stage}.own_family=weigh"
             msg = f"stage {stage}: {told}"
             raise BadInputError(msg, remedy=remedy)
-        alone = len(judges) == 1
+        alone = all(any(families.same_family(one, other, families=table) for other in kin) for one in judges.values())
         what = (
             "judges favour their own kind; the audit shows what can be seen of it" if alone else "its votes count half"
         )

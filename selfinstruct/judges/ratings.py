@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from random import Random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from selfinstruct import prompts, rubrics
 from selfinstruct.engines.base import JsonSchema, Sampling
 from selfinstruct.errors import CallError, UnreadableError
 from selfinstruct.judges import _verdict as verdict
 from selfinstruct.judges._judge import Judge, schema, whole
-from selfinstruct.records import Instance, Instruction, Judgement, Response
+from selfinstruct.records import Dropped, DropReason, Instance, Instruction, Judgement, Response
 from selfinstruct.text.addresses import talks
 from selfinstruct.text.fence import fence
 
@@ -26,7 +28,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class Ratings(Judge[Instance, Judgement]):
-    """One aspect, all answers, their order shuffled once per instance (UltraFeedback). Several of these: several aspects."""
+    """One aspect, all answers, in an order shuffled for it (UltraFeedback: once for all aspects). Several of these: several."""
 
     kind: Literal["ratings"] = "ratings"
     prompt: str = "ratings"
@@ -34,21 +36,30 @@ class Ratings(Judge[Instance, Judgement]):
     """Name of a shipped rubric, or the path of a file like them. There is one vote: own_family only warns, or refuses."""
     sampling: Sampling = Sampling(max_tokens=1024, temperature=0, top_p=0.6)
     """How to draw (UltraFeedback: temperature 0, top_p 0.6)."""
-    tries: int = 2
+    tries: Annotated[int, Field(ge=1)] = 2
     """A list with an answer missing or twice is asked for once more; then no answer of the instance has a score."""
 
-    async def process(self, record: Instance, work: Work) -> Sequence[Judgement]:
-        """Ask for the scores of all answers at once.
+    def takes(self) -> int:
+        """Return how many letters there are."""
+        return len(LETTERS)
+
+    async def process(self, record: Instance, work: Work) -> Sequence[Judgement | Dropped]:
+        """Ask for the scores of all answers at once; without an answer there is a drop.
 
         Raises:
-            CallError: there is no answer, or there are too many for one call.
+            CallError: the answers failed, or there are too many for one call.
         """
         responses = work.find_below(Response)
-        if not 0 < len(responses) <= len(LETTERS):
-            msg = f"{len(responses)} answers to rate in one call; from 1 to {len(LETTERS)} can be"
+        if not responses and work.failed_below:
+            msg = "no answer to rate: writing them failed"
             raise CallError(msg)
+        if not responses:
+            return [Dropped(reason=DropReason(rule="no_answer", figure=0, threshold=1))]
+        if len(responses) > len(LETTERS):
+            msg = f"{len(responses)} answers to rate in one call, at most {len(LETTERS)} can be"
+            raise CallError(msg, remedy="lower n of the stage that responds")
         rubric = rubrics.load(self.rubric, language=work.language)
-        draw = Random(f"{work.run_seed}:{record.id}")  # noqa: S311 - repeatable sampling, not secrecy
+        draw = Random(f"{work.run_seed}:{work.stage}:{record.id}")  # noqa: S311 - repeatable sampling, not secrecy
         shuffled = dict(zip(LETTERS, draw.sample(responses, len(responses)), strict=False))
         texts = (work.ancestor(Instruction).text, record.input, *(one.text for one in shuffled.values()))
         nonce, (instruction, given, *answers) = fence(*texts, key=f"{work.run_seed}:{record.id}")

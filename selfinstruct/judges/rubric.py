@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from selfinstruct import prompts, rubrics
 from selfinstruct.engines.base import Ability, Choice, Completion, Constraint, Reply, Sampling
@@ -68,6 +68,18 @@ class RubricJudge(Judge[Response, Judgement]):
         """Return every engine that votes or decides."""
         return tuple(dict.fromkeys([*self.voters(), *([self.referee] if self.referee else [])]))
 
+    def named(self) -> tuple[str, ...]:
+        """Several judges are several engines: one that is misspelt must not be the writer once more."""
+        return self.engines() if len(self.engines()) > 1 else ()
+
+    @field_validator("judges")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            msg = "a judge is named twice: `votes` asks the same one several times"
+            raise ValueError(msg)
+        return names
+
     def voters(self) -> tuple[str, ...]:
         """Return the engines that vote."""
         return self.judges or (self.engine,)
@@ -103,16 +115,17 @@ class RubricJudge(Judge[Response, Judgement]):
         for engine in self.voters():
             found += self._votes(await self._ask(work, text, engine, rubric, n=self.votes), rubric)
         writer = record.provenance.model
-        judges = {vote.judge for vote, _ in found}
-        flags = ["own_family"] if any(self.own(judge, writer) for judge in judges) else []
-        if talks(record.text, task=task, given=given):
-            flags.append("addresses_judge")
+        flags = ["addresses_judge"] if talks(record.text, task=task, given=given) else []
         scores = [vote.score for vote, _ in found]
+        decided: list[tuple[Vote, _Reading]] = []
         if max(scores) - min(scores) >= self.doubt:
             flags.append("doubtful")
             if self.referee:
                 decided = self._votes(await self._ask(work, text, self.referee, rubric, n=1), rubric)
-                return [self._judgement(work, decided[0][0].score, [*decided, *found], flags)]
+        if any(self.own(vote.judge, writer) for vote, _ in (*decided, *found)):
+            flags.append("own_family")
+        if decided:
+            return [self._judgement(work, decided[0][0].score, [*decided, *found], flags)]
         weights = verdict.weights([vote for vote, _ in found], writer, own_family=self.own_family, table=self.families)
         score = verdict.weighted_median([vote for vote, _ in found], weights)
         return [self._judgement(work, score, sorted(found, key=lambda one: abs(one[0].score - score)), flags)]
@@ -173,7 +186,7 @@ class RubricJudge(Judge[Response, Judgement]):
             text = whole(completion)
         if self.format == "json":
             return _Reading(*verdict.read_entry(verdict.read_object(text), rubric))
-        score = read_score(text, lowest=rubric.lowest, highest=rubric.highest)
+        score = verdict.on_scale(read_score(text, lowest=rubric.lowest, highest=rubric.highest), rubric)
         if self.format == "text":
             return _Reading(score, harmless(text.partition("\n")[2].strip()))
         expected = expectation(completion.logprobs, text, scores=rubric.scores)

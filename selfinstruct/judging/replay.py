@@ -6,8 +6,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NoReturn
 
 from selfinstruct.errors import BadInputError
+from selfinstruct.judged import aspects
 from selfinstruct.pool import Pool
-from selfinstruct.records import Fate, Judgement, Record, content_id
+from selfinstruct.records import Fate, Record, content_id
 from selfinstruct.stage import Work, stage_parents
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _work(
         language=run.recipe.language,
         attempt=1,
         ask=_nobody,
-        aspects=sum(stage.writes() is Judgement for stage in run.recipe.stages),
+        aspects=aspects(run.recipe.stages),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from selfinstruct.judged import JudgedTask, candidates
+from selfinstruct.judged import JudgedTask, aspects, candidates
 from selfinstruct.records import Classification, Fate, Instance, Instruction, Judgement, Record, Response
 from selfinstruct.stage import stage_parents
 
@@ -23,14 +23,14 @@ def tasks(run: StoredRun, *, every: int = 1) -> Iterator[JudgedTask]:
     """
     stages = run.recipe.stages
     kinds: dict[str, type[Record]] = {stage.label: stage.writes() for stage in stages}
-    aspects = sum(kind is Judgement for kind in kinds.values())
+    judges = aspects(stages)
     label = next(one for one in stage_parents(stages) if kinds[one] is Instance)
     found = run.store.scan(fate=Fate.ACCEPTED, upto=run.closing) if every == 1 else _some(run, every)
     for _, group in groupby(found, key=lambda one: one[0].request):
         rows = [(row, kinds[row.stage], body["record"]) for row, body in group]
         for row, _, record in rows:
             if row.stage == label:
-                yield _task(row, record, rows, aspects=aspects)
+                yield _task(row, record, rows, judges=judges)
 
 
 def _some(run: StoredRun, every: int) -> Iterator[tuple[RecordRow, Any]]:
@@ -47,7 +47,7 @@ def _task(
     record: Any,  # noqa: ANN401 - a stored body
     rows: list[tuple[RecordRow, type[Record], Any]],
     *,
-    aspects: int,
+    judges: int,
 ) -> JudgedTask:
     above = {kind: found for one, kind, found in rows if row.path.startswith(f"{one.path}.")}
     under = [(kind, found) for one, kind, found in rows if one.path.startswith(f"{row.path}.")]
@@ -62,7 +62,7 @@ def _task(
             candidates(
                 (Response.model_validate(found) for kind, found in under if kind is Response),
                 [Judgement.model_validate(found) for kind, found in under if kind is Judgement],
-                aspects=aspects,
+                judges=judges,
             )
         ),
         is_classification=classification["is_classification"] if classification else None,

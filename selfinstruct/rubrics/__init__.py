@@ -19,18 +19,21 @@ MOST_SCORES = 101
 """Scores that a scale may have: a server takes that many alternatives, and no judge tells more apart."""
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Rubric(Frozen):
     """Criteria in words, and the scale."""
 
     about: str = ""
     """What it rates, in a few words: the prompt begins with it."""
-    lowest: float
+    lowest: Finite
     """Score of a worthless answer."""
-    highest: float
+    highest: Finite
     """Score of a flawless one."""
-    step: Annotated[float, Field(gt=0)] = 1.0
+    step: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """Between two neighbouring scores."""
-    keep: float
+    keep: Finite
     """The lowest score that is good enough, where nothing else is said."""
     criteria: Annotated[str, Field(min_length=1)]
     """The text below the head, shown to the judge as it stands."""
@@ -39,7 +42,7 @@ class Rubric(Frozen):
     def scores(self) -> tuple[float, ...]:
         """Return every score of the scale, the lowest first."""
         count = round((self.highest - self.lowest) / self.step) + 1
-        return tuple(self.lowest + self.step * number for number in range(count))
+        return tuple(round(self.lowest + self.step * number, 9) for number in range(count))  # 0.3, as it is written
 
 
 @cache
@@ -117,7 +120,7 @@ def _check(path: Path, rubric: Rubric, remedy: str) -> None:
     problem = ""
     if not rubric.lowest < rubric.highest:
         problem = f"lowest {rubric.lowest:g} is not below highest {rubric.highest:g}"
-    elif abs(steps - round(steps)) > 1e-9 or steps >= MOST_SCORES:  # noqa: PLR2004 - rounding of 0.1
+    elif steps < 1 or abs(steps - round(steps)) > 1e-9 or steps >= MOST_SCORES:  # noqa: PLR2004 - rounding of 0.1
         problem = (
             f"step {rubric.step:g} does not lead from {rubric.lowest:g} to {rubric.highest:g} in {MOST_SCORES} scores"
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from selfinstruct.records import Dropped, DropReason, Instance, Response
 from selfinstruct.stage import Stage
+from selfinstruct.text.reasoning import split_reasoning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,16 @@ class Answered(Stage[Instance, Response]):
     free: ClassVar[bool] = True
 
     async def process(self, record: Instance, work: Work) -> Sequence[Response | Dropped]:
-        """Return the output as a response; an empty one is a drop."""
-        if not record.output.strip():
-            return [Dropped(reason=DropReason(rule="empty", figure=0, threshold=1))]
+        """Return the output as a response, its trace apart; a drop where no answer is left."""
+        found = parts(record.output)
+        if isinstance(found, DropReason):
+            return [Dropped(reason=found, text=record.output)]
+        reasoning, answer = found
         made = record.provenance.model_copy(update={"stage": work.stage, "model": self.written_by})
-        return [work.make(Response, text=record.output, provenance=made)]
+        return [work.make(Response, text=answer, reasoning=reasoning, provenance=made)]
+
+
+def parts(text: str) -> tuple[str, str] | DropReason:
+    """Return (reasoning, answer) of what a model wrote, or that there is no answer."""
+    reasoning, answer = split_reasoning(text)
+    return (reasoning, answer) if answer.strip() else DropReason(rule="empty", figure=0, threshold=1)

@@ -10,6 +10,8 @@ from selfinstruct.files import sha256
 from selfinstruct.records import Dropped, DropReason, Instruction, Request
 from selfinstruct.stage import Stage
 from selfinstruct.tables.layouts import Found, Layout, Task, parse_columns, read_tasks
+from selfinstruct.tables.turns import ASSISTANT
+from selfinstruct.text.reasoning import split_reasoning
 from selfinstruct.text.reply import harmless
 
 if TYPE_CHECKING:
@@ -57,19 +59,21 @@ class Given(Stage[Request, Instruction]):
     async def process(self, record: Request, work: Work) -> Sequence[Instruction | Dropped]:
         """Return what the row holds, or a drop when it holds no task."""
         found = self.table[record.number]
-        problem = found.problem
-        if not problem and not any(task.asked.strip() for task in found.tasks):
-            problem = "no instruction"
-        if problem:
-            text = harmless(str(found.row.value))[:EXCERPT]
-            return [Dropped(reason=DropReason(rule="no_text", figure=problem[:EXCERPT]), text=text)]
+        if (reason := no_text(found)) is not None:
+            return [Dropped(reason=reason, text=harmless(str(found.row.value))[:EXCERPT])]
         return [
             work.make(
-                Instruction, text=harmless(task.instruction), input=harmless(_input(task)), output=harmless(answer)
+                Instruction, text=harmless(task.instruction), input=harmless(input_of(task)), output=harmless(answer)
             )
             for task in found.tasks
             for answer in answers(task)
         ]
+
+
+def no_text(found: Found) -> DropReason | None:
+    """Return why a row holds no task; None where it holds one."""
+    problem = found.problem or ("" if any(task.asked.strip() for task in found.tasks) else "no instruction")
+    return DropReason(rule="no_text", figure=harmless(problem)[:EXCERPT]) if problem else None
 
 
 def answers(task: Task) -> tuple[str, ...]:
@@ -77,7 +81,10 @@ def answers(task: Task) -> tuple[str, ...]:
     return (task.output,) if task.rejected is None else (task.output, task.rejected)
 
 
-def _input(task: Task) -> str:
-    """Return the input, with what was said before the last turn: a judge has to know it."""
-    earlier = "\n\n".join(f"{turn.role}: {turn.text}" for turn in task.earlier)
+def input_of(task: Task) -> str:
+    """Return the input, with what was said before the last turn (no traces): a judge has to know it, and a pair is about it."""
+    earlier = "\n\n".join(
+        f"{turn.role}: {split_reasoning(turn.text)[1] if turn.role == ASSISTANT else turn.text}"
+        for turn in task.earlier
+    )
     return "\n\n".join(part for part in (earlier, task.input) if part)

@@ -28,6 +28,10 @@ class Pair(Stage[Instance, PreferencePair], Guards):
         """Return the score that the chosen answer is held against."""
         return {**super().thresholds(), "least_chosen": self.least_chosen}
 
+    def margins(self) -> dict[str, float]:
+        """Return the margin that a pair must have."""
+        return {"least_margin": self.least_margin}
+
     async def process(self, record: Instance, work: Work) -> Sequence[PreferencePair | Dropped]:
         """Return one pair, or one drop that says which guard refused it."""
         draw = Random(f"{work.run_seed}:{record.id}")  # noqa: S311 - repeatable sampling, not secrecy

@@ -86,6 +86,10 @@ class Respond(Stage[Instance, Response]):
         """Return every engine that may answer; of weighted ones by name, since a mapping has no order of its own."""
         return tuple(sorted(self.models)) if isinstance(self.models, dict) else self.models
 
+    def answers(self) -> int:
+        """Return `n` for each model that is asked."""
+        return self.n * (self.draw or len(self.models))
+
     def named(self) -> tuple[str, ...]:
         """Several models are several engines: one that is misspelt must not be the writer once more."""
         return self.engines() if len(self.models) > 1 else ()

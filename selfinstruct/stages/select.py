@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import model_validator
 
 from selfinstruct import judged
 from selfinstruct.errors import CallError
-from selfinstruct.records import Classification, Dropped, DropReason, Instance, Instruction, Response, Row
+from selfinstruct.records import Classification, Dropped, DropReason, Instance, Instruction, Row
 from selfinstruct.stage import Stage
 
 if TYPE_CHECKING:
@@ -23,6 +25,13 @@ class Select(Stage[Instance, Row]):
     """best-of-n: the best-scored response (rejection sampling). first: the first one. own: the output that the instance was
     written with."""
     free: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _scored(self) -> Self:
+        if self.answer == "own" and any(gate.kind == "score" for gate in self.gates):
+            msg = "`answer: own` takes what nobody judged: the gate `score` would drop every row"
+            raise ValueError(msg)
+        return self
 
     async def process(self, record: Instance, work: Work) -> Sequence[Row | Dropped]:
         """Return one row, or one drop when no answer is left to choose from."""
@@ -49,7 +58,7 @@ class Select(Stage[Instance, Row]):
         if self.answer == "own":
             return record.output, None, ""
         if self.answer == "first":
-            first = next(iter(work.find_below(Response)), None)
-            return (None, None, "") if first is None else (first.text, None, first.reasoning)
+            first = next(iter(judged.below(work)), None)
+            return (None, None, "") if first is None else (first.text, first.score, first.reasoning)
         best = next(iter(judged.best_first(judged.below(work))), None)
         return (None, None, "") if best is None else (best.text, best.score, best.reasoning)

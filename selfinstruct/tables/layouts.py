@@ -5,14 +5,14 @@ Alpaca, prompt and completion, messages (role/content, from/value), preferences 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfinstruct.errors import BadInputError
 from selfinstruct.tables.read import Row, kind_of, read_rows
-from selfinstruct.tables.turns import ASSISTANT, USER, Turn, listed, spoken_turns, text_of, turns_of
+from selfinstruct.tables.turns import ASSISTANT, USER, Turn, is_packed, listed, spoken_turns, text_of, turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,7 +45,7 @@ _HIDES: dict[str, set[str]] = {
 _SYNONYMS = {"prompt": "instruction", "completion": "output", "response": "output", "conversations": "messages"}
 """Other words for roles in `--columns`."""
 _LOOKED_AT = 100
-"""Rows at the beginning of a file whose columns decide: a row of JSONL may lack what is empty there."""
+"""Rows at the beginning of a file whose columns decide: a row of JSONL may lack what is empty there (see `later`)."""
 _SHOWN = 20
 
 
@@ -86,6 +86,15 @@ class Layout:
     name: str
     columns: Mapping[str, str]
     """Role (`instruction`, `input`, `output`, `chosen`, `rejected`, `messages`, `instances`) to column."""
+    later: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Role that no column plays so far, though one may: to the names of such a column."""
+    packed: frozenset[str] = frozenset()
+    """Columns in which messages stand as JSON in a text."""
+
+    def widened(self, row: Mapping[str, Any]) -> Layout:
+        """Return the layout of a row that has columns which those before it lack."""
+        more = {role: name for role, names in self.later.items() for name in reversed(names) if name in row}
+        return replace(self, columns={**self.columns, **more}) if more else self
 
     def tasks(self, row: Mapping[str, Any]) -> tuple[Task, ...]:
         """Return the tasks of a row: one, but of seed tasks one for each instance.
@@ -136,7 +145,7 @@ class Layout:
             msg = f"field {name}: a {kind_of(row[name])}, not a list of messages"
             raise BadInputError(msg, remedy="mend or remove the row")
         try:
-            return turns_of(row[name], speaker=speaker)
+            return turns_of(row[name], speaker=speaker, packed=role == "messages" or name in self.packed)
         except BadInputError as error:
             msg = f"field {name}: {error}"
             raise BadInputError(msg, remedy=error.remedy) from None
@@ -176,7 +185,13 @@ def layout_of(columns: Iterable[str], *, named: Mapping[str, str] | None = None)
     roles = {role: name for role, name in by_name.items() if name is not None and role not in hidden} | dict(named)
     for name, needed, taken, _ in _LAYOUTS:
         if all(role in roles for role in needed):
-            return Layout(name, {role: roles[role] for role in (*needed, *taken) if role in roles})
+            columns = {role: roles[role] for role in (*needed, *taken) if role in roles}
+            later = {
+                role: tuple(one for one in _NAMES[role] if one not in columns.values())
+                for role in taken
+                if role not in columns and role not in hidden
+            }
+            return Layout(name, columns, later)
     looked = "; ".join(f"{name} ({told})" for name, _, _, told in _LAYOUTS)
     msg = f"no layout fits the columns that are there ({listing}); looked for {looked}"
     remedy = "--columns instruction=COLUMN,output=COLUMN (also input, chosen, rejected), or --columns messages=COLUMN"
@@ -200,7 +215,12 @@ def read_tasks(path: Path, *, named: Mapping[str, str] | None = None) -> tuple[L
     except BadInputError as error:
         msg = f"{path}: {error}"
         raise BadInputError(msg, remedy=error.remedy) from None
+    layout = replace(layout, packed=frozenset(name for name in layout.columns.values() if _is_packed(name, good)))
     return layout, _found(layout, chain(first, rows))
+
+
+def _is_packed(name: str, rows: Iterable[Mapping[str, Any]]) -> bool:
+    return is_packed([text for row in rows if isinstance(text := row.get(name), str) and text.strip()])
 
 
 def _found(layout: Layout, rows: Iterable[Row]) -> Iterator[Found]:
@@ -209,7 +229,7 @@ def _found(layout: Layout, rows: Iterable[Row]) -> Iterator[Found]:
             yield Found(row, (), row.problem)
             continue
         try:
-            yield Found(row, layout.tasks(row.value))
+            yield Found(row, layout.widened(row.value).tasks(row.value))
         except BadInputError as error:
             yield Found(row, (), str(error))
 

@@ -20,6 +20,8 @@ LINE_LIMIT = 16_000_000
 """Bytes of one JSONL line, characters of one CSV cell, at most."""
 NOT_DATA = {"manifest.json", "audit.json", "dataset_info.json", "dataset_dict.json", "state.json"}
 """Files in dataset folders that tell of the data and are none."""
+_BESIDE = (".dropped.jsonl", ".labels.jsonl", ".manifest.json", ".audit.json")
+"""Ends of names of files that our commands write beside data: they tell of it, too."""
 BATCH_BYTES = 8_000_000
 """Of a Parquet file are unpacked at a time, about."""
 
@@ -71,7 +73,7 @@ def data_files(path: Path) -> list[Path]:
 def _is_data(file: Path, folder: Path) -> bool:
     if any(part.startswith(".") for part in file.relative_to(folder).parts) or not file.is_file():
         return False
-    told = file.name in NOT_DATA or file.name.endswith((".dropped.jsonl", ".manifest.json", ".audit.json"))
+    told = file.name in NOT_DATA or file.name.endswith(_BESIDE)
     return file.suffix.lower() in SUFFIXES and not told
 
 

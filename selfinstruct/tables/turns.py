@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfinstruct.errors import BadInputError
 from selfinstruct.tables.read import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
 _ROLES = {
@@ -40,20 +43,32 @@ def text_of(value: object) -> str:
     raise BadInputError(msg, remedy="mend or remove the row")
 
 
-def turns_of(value: object, *, speaker: str = USER) -> list[Turn]:
+def turns_of(value: object, *, speaker: str = USER, packed: bool = True) -> list[Turn]:
     """Return the turns of a list of messages or of one message; a text is one turn of `speaker`.
 
-    A text that is the JSON of messages, as CSV holds them, is read as those.
+    With `packed` a text that is the JSON of messages, as CSV holds them, is read as those.
 
     Raises:
         BadInputError: neither of them, or a message without role or text.
     """
-    value = _unpacked(value)
+    value = _unpacked(value) if packed else value
     if isinstance(value, dict):
         return [_turn(value)]
     if isinstance(value, list):
         return [_turn(one) for one in value]
     return [Turn(speaker, text_of(value))]
+
+
+def is_packed(texts: Sequence[str]) -> bool:
+    """Say whether most of the texts of a column are the JSON of messages: a few may be broken, or be asked-for JSON."""
+    return 2 * sum(map(_holds_turns, texts)) > len(texts)
+
+
+def _holds_turns(text: str) -> bool:
+    try:
+        return isinstance(value := _unpacked(text), dict | list) and bool(turns_of(value))
+    except BadInputError:
+        return False
 
 
 def spoken_turns(text: str) -> list[Turn] | None:

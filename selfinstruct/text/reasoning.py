@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TAG = re.compile(r"(?i:<(/?)(think|thinking|reasoning|thought|seed:think)>)|\[(/?)(THINK)\]")
-"""DeepSeek-R1, QwQ, Qwen3, GLM and most others; names in use beside it; Seed-OSS; Magistral."""
+_NAMES = (
+    "thinking|think|reasoning|reason|thoughts|thought|reflection|scratchpad|inner_monologue|chain_of_thought|seed:think"
+)
+_TAG = re.compile(
+    rf"(?i:<(/?)({_NAMES})(?:\s[^<>=]{{0,99}}=[^<>]{{0,199}}|\s{{0,9}})>)"
+    r"|\[(/?)(THINK)\]|\u25c1(/?)(think)\u25b7|<\|(?:START|(END))_(THINKING)\|>|<\|(?:begin|(end))_of_(thought)\|>"
+)
+"""DeepSeek-R1, QwQ, Qwen3, GLM and most others, attributes and blanks too; names in use beside it; Seed-OSS; Magistral; Kimi;
+Command A; Sky-T1 and OpenThinker. Two groups for each way of writing it: what closes, and the name. All counts are bounded."""
+_ANSWERS = (("<|START_RESPONSE|>", "<|END_RESPONSE|>"), ("<|begin_of_solution|>", "<|end_of_solution|>"))
+"""Marks around an answer: Command A's and Sky-T1's, beside their marks around a trace."""
 _CHANNEL, _MESSAGE, _START = "<|channel|>", "<|message|>", "<|start|>assistant"
 _FINAL = re.compile(r"\s*final\b")
 """Name of the channel with the answer; `<|constrain|>json` may follow it."""
@@ -36,7 +45,7 @@ class _Tag(NamedTuple):
 
 
 def split_reasoning(text: str) -> tuple[str, str]:
-    """Return (reasoning, answer): traces at the beginning of `text`, without their tags, and what follows them.
+    """Return (reasoning, answer): traces at the beginning of `text`, and what follows them, both without their marks.
 
     A closing tag that nothing opened ends a trace too: templates open it in the prompt. A trace without an end is all there
     is: no answer. Tags in code or quotes are talk about tags. A text without a trace comes back as it is.
@@ -51,12 +60,20 @@ def split_reasoning(text: str) -> tuple[str, str]:
     while at < len(tags) and (found := _trace(text, tags, at, place)) is not None:
         trace, at, place = found
         traces.append(trace.strip())
-    return "\n\n".join(filter(None, traces)), text[place:].lstrip() if traces else text
+    return "\n\n".join(filter(None, traces)), _bare(text[place:].lstrip()) if traces else text
 
 
 def has_trace(text: str) -> bool:
     """Say whether a tag stands outside of code and quotes: there nobody can tell a trace from talk about one."""
     return _TAG.search(text) is not None and not all(one.mentioned for one in _tags(text))
+
+
+def _bare(answer: str) -> str:
+    """Return an answer without the marks around it; the closing one may be cut off."""
+    for first, last in _ANSWERS:
+        if answer.startswith(first):
+            return answer.removeprefix(first).strip().removesuffix(last).rstrip()
+    return answer
 
 
 def _harmony(text: str) -> tuple[str, str] | None:
@@ -119,8 +136,9 @@ def _tags(text: str) -> list[_Tag]:
         span = bisect_right(starts, found.start()) - 1
         before, after = text[max(0, found.start() - 1) : found.start()], text[found.end() : found.end() + 1]
         mentioned = (span >= 0 and found.start() < code[span][1]) or (bool(after) and _QUOTES.get(before) == after)
-        name = found[2] or found[4]
-        tags.append(_Tag(found.start(), found.end(), name.lower(), not (found[1] or found[3]), mentioned))
+        last = found.lastindex or 0  # the group of the name; no way of writing it closes another
+        name = f"{last} {found[last].lower()}"
+        tags.append(_Tag(found.start(), found.end(), name, not found[last - 1], mentioned))
     return tags
 
 

@@ -23,15 +23,26 @@ _UNITS = "zero one two three four five six seven eight nine ten".split()  # noqa
 _WORD = "|".join(_UNITS)
 _SPOKEN = re.compile(rf"\b({_WORD})(?: and a (half)| point ({_WORD}))?\b", re.IGNORECASE)
 _SAYS = re.compile(
-    r"scor|rat(?:e|ing)|grad|verdict|mark|giv|award|assign|evaluat|scale|say|overall|점수|평점|평가|총점|채점|등급|판정|점으로|点|分",
+    r"\b(?:scor\w*|rat(?:e|es|ed|ing)|grad(?:e|es|ed|ing)|verdict|marks?|giv\w*|award\w*|assign\w*|evaluat\w*|scale|says?|overall)\b"
+    r"|점수|평점|평가|총점|채점|등급|판정|점으로|点|分",
     re.IGNORECASE,
 )
 """A word before a number that says what the number is."""
-_GOES_ON = re.compile(
-    r"$|[^\w\s]|(?:points?|stars?|because|since|as|for|overall|out of|입니다|이다|점|정도|주)\b|(?:입니다|이다|점|을|를|으로|로)",
+_UNSAYS = re.compile(
+    r"\b(?:not|no|never|cannot|without|less|lower|more|higher|under|over|below|above|least|most|than|minus|between|from|n/a)\b|n't\b"
+    r"|[<>=]?[<>\u2264\u2265]|[-\u2212\u2013\u2014] ?$|마이너스|없|아니|못|미만|이상|이하|초과|부터|사이",
     re.IGNORECASE,
 )
+"""What makes of a number another one, a bound, or none."""
+_GOES_ON = re.compile(
+    r"$|[^\w\s%+]|(?:points?|stars?|because|since|as|for|overall|out of)\b|입니다|이다|점|을|를|으로|로", re.IGNORECASE
+)
 """What may stand after a score. Another noun ("2 causes") makes it the count of something."""
+_NOT_ALONE = re.compile(
+    r"-?half\b|-? ?and a|\)|(?:을|를)? ?(?:줄 수|드릴 수)? ?(?:없|아니|못|미만|이상|이하|초과)",
+    re.IGNORECASE,
+)
+"""What may not: a fraction in words, the bracket of a list, the end of a range, a denial."""
 _ARTICLES = re.compile(
     r"\b(?:this|that|which|the|each|every|any|no|another|first|last|only|of) one\b|\bone of\b", re.IGNORECASE
 )
@@ -71,8 +82,10 @@ def read_score(text: str, *, lowest: float, highest: float) -> float:
 
 def _sure(before: str, after: str) -> None:
     """Raise unless the words around a number leave no doubt that it is the score."""
-    named = not before.strip("#>-([\"' ") or before.endswith((":", "=", "→", "\uff1a")) or _SAYS.search(before)
-    if not named or not _GOES_ON.match(after):
+    opened = before.rstrip().endswith("(")
+    alone = not before.strip("#>([\"' ")
+    denied = _UNSAYS.search(before) or (_NOT_ALONE.match(after) and not (opened and after.startswith(")")))
+    if denied or not (alone or _SAYS.search(before)) or not _GOES_ON.match(after):
         msg = "the number in the first line of the verdict may be another than the score"
         raise UnreadableError(msg)
 
@@ -106,8 +119,9 @@ def expectation(
     """Return (expected score, entropy in nats) of an answer that is a score alone; None where that cannot be known.
 
     `tokens`: per token of `text`, alternative -> log-probability. Exact where each score is one token (1 to 5, as in
-    DEITA). "4" and "4.5" share their first token: the second tells how the one that was written divides, and what other
-    first tokens hold is divided evenly, so that the value is off by half a step at most times the share not written.
+    DEITA). "4" and "4.5" share their first token: the second tells how the one that was written divides, and what another
+    first token holds is divided evenly, so that the value is off by half a step at most times the share not written. Where a
+    token begins scores that are no neighbours (1 and 10), nothing can be known.
     """
     names = {f"{score:g}": score for score in scores}
     mass = dict.fromkeys(names, 0.0)
@@ -116,6 +130,8 @@ def expectation(
     for alternative, value in tokens[0].items():
         start = alternative.strip()
         begun = [name for name in names if start and name.startswith(start)]
+        if len(begun) > 1 and not _neighbours(begun, start, list(names)):
+            return None
         shares = _division(begun, start, tokens[1:], text.strip()) if len(begun) > 1 else [1.0]
         for name, share in zip(begun, shares, strict=False):
             mass[name] += exp(value) * share
@@ -127,17 +143,17 @@ def expectation(
     return sum(names[name] * chance for name, chance in chances.items()), max(0.0, entropy)
 
 
+def _neighbours(begun: Sequence[str], start: str, names: Sequence[str]) -> bool:
+    """Say whether a first token begins one score and the one after it: 4 and 4.5."""
+    return len(begun) == 2 and start == begun[0] and names.index(begun[1]) - names.index(begun[0]) == 1  # noqa: PLR2004
+
+
 def _division(begun: Sequence[str], start: str, later: Sequence[Mapping[str, float]], text: str) -> list[float]:
-    """Return how the mass of a first token divides among the scores that begin with it."""
-    even = [1 / len(begun)] * len(begun)
+    """Return how the mass of a first token divides between the two scores that begin with it."""
     if not text.startswith(start) or not later:
-        return even
-    goes_on = sum(
-        exp(value)
-        for alternative, value in later[0].items()
-        if any(alternative and name[len(start) :].startswith(alternative) for name in begun if name != start)
+        return [0.5, 0.5]
+    rest = begun[1][len(start) :]
+    goes_on = min(
+        1.0, sum(exp(value) for alternative, value in later[0].items() if alternative and rest.startswith(alternative))
     )
-    if start not in begun:
-        return even
-    goes_on = min(1.0, goes_on)
-    return [1 - goes_on if name == start else goes_on / (len(begun) - 1) for name in begun]
+    return [1 - goes_on, goes_on]

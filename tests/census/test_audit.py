@@ -138,6 +138,14 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
     assert "a.jsonl row 1" in double["evidence"]
 
 
+def test_what_our_commands_write_beside_data_is_none(tmp_path: Path) -> None:
+    """A folder is audited as before when rows of it were labelled, exported or dropped."""
+    write_table(tmp_path / "data/a.jsonl", [GOOD])
+    for end in ("dropped.jsonl", "labels.jsonl", "manifest.json", "audit.json"):
+        (tmp_path / f"data/a.jsonl.{end}").write_text('{"of": "another kind"}\n', encoding="utf-8")
+    assert [Path(one["file"]).name for one in census(tmp_path / "data")["files"]] == ["a.jsonl"]
+
+
 def test_clean_rows(tmp_path: Path) -> None:
     """--clean keeps the rows without findings of the named rules, with all their columns; each other one has its reasons."""
     rows = [{**one, "id": number} for number, one in enumerate(ROWS)]
@@ -154,6 +162,18 @@ def test_clean_rows(tmp_path: Path) -> None:
         ["refusal"],
     ]
     assert [one["row"] for one in gone] == ["{broken", *rows[2:]]
+
+
+def test_nothing_is_replaced_silently(tmp_path: Path) -> None:
+    """The same command again writes the same files again, and says of each that there was one; of no other."""
+    write_table(tmp_path / "a.jsonl", ROWS)
+    given = (tmp_path / "a.jsonl", "--clean", tmp_path / "b.jsonl", "--drop", "refusal", "-o", tmp_path / "r.json")
+    assert "in place of" not in within(*given).stderr
+    (tmp_path / "r.json").unlink()
+    told = within(*given, "--rows", tmp_path / "f.jsonl").stderr.replace("\n", " ")
+    for name, replaced in (("b.jsonl", True), ("b.jsonl.dropped.jsonl", True), ("r.json", False), ("f.jsonl", False)):
+        assert f"written: {tmp_path / name}" in told
+        assert (f"{tmp_path / name} (in place of what was there)" in told) == replaced
 
 
 def test_an_input_that_grew_is_not_cleaned(tmp_path: Path) -> None:
@@ -226,6 +246,14 @@ UNFIT: dict[str, tuple[list[str], str]] = {
     "a broken list": (["broken.json"], "broken.json row 2: not JSON"),
     "a page of another kind": (["good.jsonl", "-o", "a.html"], "ends in .md or .json"),
     "an output that is the input": (["good.jsonl", "--rows", "good.jsonl"], "is what is read"),
+    "a file of dropped rows that is the input": (
+        ["good.jsonl.dropped.jsonl", "--clean", "good.jsonl", "--drop", "refusal"],
+        "good.jsonl.dropped.jsonl is what is read",
+    ),
+    "findings where dropped rows go": (
+        ["good.jsonl", "--clean", "b.jsonl", "--drop", "refusal", "--rows", "b.jsonl.dropped.jsonl"],
+        "given twice",
+    ),
     "an output given twice": (["good.jsonl", "-o", "x.json", "--clean", "x.json", "--drop", "refusal"], "given twice"),
     "no such rule": (["good.jsonl", "--clean", "b.jsonl", "--drop", "refusals"], "'refusals': no such rule"),
     "a rule of no row": (["good.jsonl", "--clean", "b.jsonl", "--drop", "label_skew"], "no single row breaks it"),
@@ -243,6 +271,7 @@ def test_bad_input_is_told(tmp_path: Path, name: str, monkeypatch: pytest.Monkey
     (tmp_path / "empty.jsonl").write_text("", encoding="utf-8")
     (tmp_path / "broken.json").write_text(json.dumps([GOOD])[:-1] + ', {"a": ]', encoding="utf-8")
     write_table(tmp_path / "good.jsonl", [GOOD])
+    write_table(tmp_path / "good.jsonl.dropped.jsonl", [GOOD])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.chdir(tmp_path)
     done = within(*arguments)

@@ -10,7 +10,7 @@ import pytest
 
 from selfinstruct.census import census
 from selfinstruct.census.findings import OF_THE_WHOLE, RULES
-from selfinstruct.tables import write_table
+from selfinstruct.tables import read_table, write_table
 
 ASK = "Name three rivers that flow through more than one country."
 PROSE = "The Rhine rises in the Alps and flows north through several countries. It has carried goods and people for two thousand years. "
@@ -220,6 +220,48 @@ def test_different_tasks_on_one_text_are_not_near(tmp_path: Path) -> None:
         row("Rhine", asked="Which river is it all about?", given=text),
     ]
     assert found_in(tmp_path, rows)["near_duplicate"] == 1
+
+
+def kept(path: Path, rows: list[dict[str, Any]], drop: set[str]) -> list[dict[str, Any]]:
+    write_table(path / "a.jsonl", rows)
+    census(path / "a.jsonl", clean=path / "clean.jsonl", drop=frozenset(drop))
+    return [one for _, one in read_table(path / "clean.jsonl")]
+
+
+NEAR = "Name three rivers that flow through more than two countries."
+
+
+@pytest.mark.parametrize("asked", [ASK, NEAR])
+@pytest.mark.parametrize("apart", [0, 1100])
+def test_a_task_is_never_lost_with_its_bad_row(tmp_path: Path, asked: str, apart: int) -> None:
+    """A row that goes for its own fault is nobody's original: the next row of the task stays, and the one after it goes."""
+    between = [row("Yes.", asked=f"Is {number:x} even?", given=f"{number:x}") for number in range(apart)]
+    rules = {"empty_output", "duplicate_task", "near_duplicate"}
+    rows = [row(""), row("The Rhine.", asked=asked), row(""), row("The Danube.", asked=asked)]
+    left = kept(tmp_path, [rows[0], *between, *rows[1:]], rules)
+    assert [one for one in left if one["instruction"] in (ASK, NEAR)] == [rows[1]]
+
+
+def test_a_row_that_goes_still_tells_what_it_repeats(tmp_path: Path) -> None:
+    """A bad copy, exact or near, of a good row is counted as one."""
+    write_table(tmp_path / "a.jsonl", [row("The Rhine."), row(""), row("", asked=NEAR)])
+    report = census(tmp_path / "a.jsonl", clean=tmp_path / "b.jsonl", drop=frozenset({"empty_output"}))
+    assert {one["rule"]: one["count"] for one in report["findings"] if one["count"]} == {
+        "empty_output": 2,
+        "duplicate_task": 1,
+        "near_duplicate": 1,
+        "conflicting_answers": 1,
+    }
+
+
+def test_instances_of_one_seed_task_are_no_copies(tmp_path: Path) -> None:
+    """Two answers to a task without input, in one row, are not a row that repeats itself; a second such row is."""
+    task = {
+        "instruction": ASK,
+        "instances": [{"input": "", "output": "The Rhine."}, {"input": "", "output": "The Danube."}],
+    }
+    assert found_in(tmp_path, [task]) == {}
+    assert found_in(tmp_path, [task, task])["duplicate_task"] == 1
 
 
 def test_korean_copies(tmp_path: Path) -> None:

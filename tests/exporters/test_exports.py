@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write(folder: Path, kind: str, path: Path) -> export.Manifest:
     with runs.open_stored(folder) as stored:
         return export.export(stored, kind, path)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_table_names_every_format() -> None:
@@ -102,12 +107,21 @@ def test_fragments_for_trainers(folder: Path, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "dpo/trainers").iterdir()} == {"trl_dpo.py", "axolotl.yaml"}
 
 
-def test_fragments_of_an_older_export_are_replaced(folder: Path, tmp_path: Path) -> None:
-    """They lay in a folder called train: ours, and no reason to refuse."""
-    write(folder, "alpaca", tmp_path / "alpaca")
-    (tmp_path / "alpaca/trainers").rename(tmp_path / "alpaca/train")
-    write(folder, "alpaca", tmp_path / "alpaca")
-    assert not (tmp_path / "alpaca/train").exists()
+@pytest.mark.parametrize("place", ["train", "trainers"])
+def test_fragments_of_an_older_export_are_replaced(folder: Path, tmp_path: Path, place: str) -> None:
+    """Its manifest names none, and they may lie in a folder called train: ours by their names; anything else there is not."""
+    out = tmp_path / "alpaca"
+    write(folder, "alpaca", out)
+    told = json.loads((out / "manifest.json").read_text())
+    (out / "manifest.json").write_text(json.dumps({key: value for key, value in told.items() if key != "fragments"}))
+    (out / "trainers").rename(out / place)
+    (out / place / "precious.txt").write_text("precious")
+    with pytest.raises(BadInputError, match=rf"{place}/precious\.txt"):
+        write(folder, "alpaca", out)
+    (out / place / "precious.txt").unlink()
+    write(folder, "alpaca", out)
+    assert sorted(path.name for path in (out / "trainers").iterdir()) == ["axolotl.yaml", "dataset_info.json"]
+    assert not (out / "train").exists()
 
 
 def test_nothing_foreign_is_overwritten(folder: Path, tmp_path: Path) -> None:
@@ -129,6 +143,79 @@ def test_what_somebody_put_into_an_export_is_not_lost(folder: Path, tmp_path: Pa
         write(folder, "alpaca", tmp_path / "out")
     assert (tmp_path / "out/notes.txt").read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+@pytest.mark.parametrize(
+    "name", ["trainers/trl_sft/model.bin", "trainers/mine.yaml", "train/precious.txt", "trainers/run"]
+)
+def test_what_a_training_left_in_an_export_is_not_lost(folder: Path, tmp_path: Path, name: str) -> None:
+    """Checkpoints beside the script that made them, notes in folders of our names, a link: all stop the export and are named."""
+    out = tmp_path / "out"
+    write(folder, "prompt-completion", out)
+    (out / name).parent.mkdir(parents=True, exist_ok=True)
+    if name == "trainers/run":
+        (out / name).symlink_to(tmp_path, target_is_directory=True)
+    else:
+        (out / name).write_text("precious")
+    before = snapshot(out)
+    with pytest.raises(BadInputError, match=f"also holds {name}, which would be lost"):
+        write(folder, "prompt-completion", out)
+    assert snapshot(out) == before
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "trainers/axolotl.yaml", "audit.md"])
+def test_what_somebody_changed_in_an_export_is_not_lost(folder: Path, tmp_path: Path, name: str) -> None:
+    """An edit of rows, lines for a trainer or audit stays: the export stops, and goes on when the file is moved away."""
+    out = tmp_path / "out"
+    write(folder, "alpaca", out)
+    good = (out / name).read_bytes()
+    (out / name).write_bytes(good + b"\n")
+    before = snapshot(out)
+    with pytest.raises(DamageError, match=f"{name} was changed since it was exported"):
+        write(folder, "alpaca", out)
+    assert snapshot(out) == before
+    (out / name).rename(tmp_path / "mine")
+    write(folder, "alpaca", out)
+    assert (out / name).read_bytes() == good
+
+
+def test_a_manifest_of_somebody_else_is_not_lost(folder: Path, tmp_path: Path) -> None:
+    """A file that stands where the manifest would go stops the export, also where the data is not there yet."""
+    (tmp_path / "z.jsonl.manifest.json").write_text('{"mine": 1}')
+    with pytest.raises(BadInputError, match=r"z\.jsonl\.manifest\.json exists and is not an export of ours"):
+        write(folder, "alpaca", tmp_path / "z.jsonl")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"z.jsonl.manifest.json": '{"mine": 1}'}
+
+
+def test_data_that_is_gone_is_written_again(folder: Path, tmp_path: Path) -> None:
+    """A manifest and audit of ours without their rows are no reason to refuse; rows that they do not name are."""
+    out = tmp_path / "x.jsonl"
+    write(folder, "alpaca", out)
+    wanted = out.read_bytes()
+    out.unlink()
+    write(folder, "alpaca", out)
+    assert out.read_bytes() == wanted
+    (tmp_path / "y.jsonl").write_text("precious")
+    (tmp_path / "y.jsonl.manifest.json").write_bytes((tmp_path / "x.jsonl.manifest.json").read_bytes())
+    with pytest.raises(BadInputError, match=r"y\.jsonl exists and is not an export of ours"):
+        write(folder, "alpaca", tmp_path / "y.jsonl")
+    assert (tmp_path / "y.jsonl").read_text() == "precious"
+
+
+def test_a_dot_makes_no_suffix(folder: Path, tmp_path: Path) -> None:
+    """`kept-4.5` is a folder, whatever stands behind its dot."""
+    manifest = write(folder, "messages", tmp_path / "kept-4.5")
+    assert (tmp_path / "kept-4.5/train.jsonl").is_file()
+    assert write(folder, "messages", tmp_path / "kept-4.5") == manifest
+    assert list(export.verify_export(tmp_path / "kept-4.5")) == []
+
+
+@pytest.mark.parametrize(("kind", "name"), [("parquet", "p.jsonl"), ("messages", "m.parquet"), ("alpaca", "a.csv")])
+def test_a_suffix_is_kept_to(folder: Path, tmp_path: Path, kind: str, name: str) -> None:
+    """No file whose name says another kind than its bytes: refused, and nothing is written."""
+    with pytest.raises(BadInputError, match=rf"{kind} writes \.[a-z]+, not {Path(name).suffix}"):
+        write(folder, kind, tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_killed_between_two_names(folder: Path, tmp_path: Path) -> None:

@@ -101,10 +101,21 @@ def test_kto_never_says_good_and_bad_of_one_text() -> None:
 
 def test_kto_refuses_labels_that_are_all_alike(demo: Path, tmp_path: Path) -> None:
     """All good or all bad trains without an error and teaches nothing: no file, and the thresholds are named."""
-    for least, label in ((0, "good"), (99, "bad")):
-        with pytest.raises(NothingToExportError, match=f"all [0-9]+ answers are {label}") as caught:
-            written(demo, "kto", tmp_path / "x.jsonl", least=least)
-        assert "--set least=" in caught.value.remedy
+    with pytest.raises(NothingToExportError, match=r"all [0-9]+ answers are good") as caught:
+        written(demo, "kto", tmp_path / "x.jsonl", least=0)
+    assert "--set least=" in caught.value.remedy
+    with pytest.raises(NothingToExportError, match="all 2 answers are bad"):
+        list(Kto(least=5).rows(iter([task(answer(1, "Nile", 1.0), answer(2, "Rhine", 4.5))])))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options", [{"least": "nan"}, {"least": 9}, {"least": -1}, {"below": "nan"}, {"below": -1}])
+def test_kto_holds_its_thresholds_against_the_scale(demo: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    """A threshold that no score of the judge can reach, or that is no number, is a mistake, and named."""
+    ((name, value),) = options.items()
+    with pytest.raises(BadInputError, match=f"kto: {name}={value} is outside of the judge's scale, 0 to 5") as caught:
+        written(demo, "kto", tmp_path / "x.jsonl", **options)
+    assert f"--set {name}=SCORE from 0 to 5" in caught.value.remedy
     assert not list(tmp_path.iterdir())
 
 

@@ -121,7 +121,7 @@ async def test_nor_among_several_answers(attack: dict[str, Any]) -> None:
         for name, text in (("a", "Paris."), ("b", placed(attack, "end").answer), ("c", "The Loire."))
     ]
     one = work(instance(), ask, ancestors=[instruction()], below=responses)
-    made = await Ratings().process(instance(), one)
+    made: Any = await Ratings().process(instance(), one)
     assert [one.score for one in made] == [HONEST] * 3
     assert [bool(one.flags) for one in made] in ([False, True, False], [False] * 3)
 

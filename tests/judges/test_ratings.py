@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from selfinstruct.errors import CallError, UnreadableError
+from selfinstruct import recipe
+from selfinstruct.errors import BadInputError, CallError, UnreadableError
 from selfinstruct.judges.ratings import Ratings
-from selfinstruct.records import Judgement, Record, Response
+from selfinstruct.records import Dropped, Judgement, Record, Response
 from tests.support.canned import PROVENANCE, Canned, instance, instruction, work
 
 TEXTS = ("The Loire.", "Paris.", "The Loire and the Rhine.", "Rivers are wet.")
@@ -54,10 +55,15 @@ async def test_a_count_that_is_off_scores_nobody(answer: str) -> None:
         await rated(answer)
 
 
-async def test_no_answers_are_a_failure_and_not_a_score() -> None:
-    """Their own work failed or all were dropped: there is nothing to rate."""
-    with pytest.raises(CallError, match="0 answers"):
-        await rated(ratings(""), below=[])
+async def test_no_answers_are_no_score() -> None:
+    """All were dropped: a drop, and no call. Writing them failed: a failure, tried again."""
+    one, canned = instance("Loire"), Canned()
+    (made,) = await Ratings().process(one, work(one, canned, ancestors=[instruction()]))
+    assert isinstance(made, Dropped)
+    assert made.reason.rule == "no_answer"
+    assert not canned.asked
+    with pytest.raises(CallError, match="writing them failed"):
+        await Ratings().process(one, work(one, canned, ancestors=[instruction()], failed_below=1))
 
 
 async def test_the_order_is_the_same_every_time() -> None:
@@ -71,3 +77,9 @@ async def test_the_order_is_the_same_every_time() -> None:
         prompts.append(re.sub(r"\b[0-9a-f]{16}\b", "", canned.prompt))
     assert prompts[0] == prompts[1]
     assert len(set(prompts)) > 1
+
+
+def test_more_answers_than_letters_are_refused_before_they_are_written() -> None:
+    """By the recipe: 27 answers have no 27 letters."""
+    with pytest.raises(BadInputError, match="26 answers in one call, 28 are written"):
+        recipe.load("ultrafeedback", environment={}, sets=["stages.respond.n=28"])

@@ -213,9 +213,59 @@ def test_votes_that_cannot_differ_are_told() -> None:
     assert "temperature 0" in told
 
 
-@pytest.mark.parametrize("key", ["stages.select.gates.score.least=5.5", "stages.pair.least_chosen=-1"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "stages.select.gates.score.least=5.5",
+        "stages.pair.least_chosen=-1",
+        "stages.select.gates=[{kind: score, least: 9}, {kind: score, least: 4}]",
+    ],
+)
 def test_a_threshold_outside_of_the_scale_is_refused(key: str) -> None:
     """Nothing could ever pass it, or everything would."""
     with pytest.raises(BadInputError, match="outside of the judge's scale") as caught:
         recipe.load("demo", environment={}, sets=[key])
     assert "0 to 5" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize(
+    ("sets", "what"),
+    [
+        (["stages.pair.least_margin=9"], "no two scores from 0 to 5 differ by 9"),
+        (["stages.judge.judges=[judge, wrong]"], "no engine is called 'judge'"),
+        (["stages.judge.referee=strong"], "no engine is called"),
+        (["stages.judge.judges=[judge, judge]"], "named twice"),
+        (["stages.judge.tries=0"], "tries"),
+        (["stages.select.answer=own"], "would drop every row"),
+    ],
+)
+def test_a_recipe_that_could_not_judge_is_refused(sets: list[str], what: str) -> None:
+    """Before a call is paid for."""
+    with pytest.raises(BadInputError, match=what):
+        recipe.load("demo", environment={}, sets=sets)
+
+
+def test_judges_with_unlike_scales_are_not_averaged() -> None:
+    """A mean of 0 to 5 and 1 to 5 is on no scale."""
+    with pytest.raises(BadInputError, match="honesty from 0 to 5") as caught:
+        recipe.load("ultrafeedback", environment={}, sets=["stages.honesty.rubric=accuracy"])
+    assert "one scale" in str(caught.value.remedy)
+
+
+async def test_a_score_between_two_of_the_scale_is_none() -> None:
+    """4.3 is no half point: the judge keeps to another scale, and is asked again."""
+    for answer in ('{"score":4.3,"rationale":"x"}', '{"score":4.4999,"rationale":"x"}'):
+        with pytest.raises(UnreadableError, match=r"is none of 0, 0\.5"):
+            await made(RubricJudge(), answer)
+    with pytest.raises(UnreadableError, match="is none of"):
+        await made(RubricJudge(format="text"), "4.55")
+
+
+async def test_the_referee_is_told_like_any_judge() -> None:
+    """Of the writer's family it is refused or warned of, and its verdict is flagged."""
+    stage = RubricJudge(judges=("gemma-3", "mistral-7b"), referee="Qwen/Qwen3-32B", doubt=1)
+    models = {"gemma-3": "gemma-3", "mistral-7b": "mistral-7b", "Qwen/Qwen3-32B": "Qwen3-32B", "writer": "Qwen3-4B"}
+    (told,) = stage.cautions(models=models, writers=["writer"])
+    assert "Qwen3-32B" in told
+    one, _ = await made(stage, *verdicts(5, 1, 4), writer="Qwen3-4B")
+    assert set(one.flags) == {"doubtful", "own_family"}

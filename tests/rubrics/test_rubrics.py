@@ -57,6 +57,9 @@ def test_a_rubric_of_ones_own(tmp_path: Path) -> None:
         (head(lowest=7), "lowest 7 is not below highest 7"),
         (head(step=4), "step 4 does not lead from 1 to 7"),
         (head(step=0), "line 5, step"),
+        (head(highest=".inf"), "line 4, highest"),
+        (head(step=".inf"), "line 5, step"),
+        (head(step="1e300"), "does not lead from 1 to 7"),
         (head(step=0.001), "in 101 scores"),
         (head(keep=8), "keep 8 is outside of the scale, 1 to 7"),
         (head(color="red"), "color"),
@@ -74,6 +77,13 @@ def test_a_rubric_without_a_proper_scale_is_refused(tmp_path: Path, text: str, w
     assert what in str(caught.value)
     assert str(file) in str(caught.value)
     assert "accuracy.md" in str(caught.value.remedy)
+
+
+def test_scores_are_what_is_written(tmp_path: Path) -> None:
+    """Tenths too: the constraint and the reader know the same numbers."""
+    file = tmp_path / "tenths.md"
+    file.write_text(head(lowest=0, highest=0.3, step=0.1, keep=0.2), encoding="utf-8")
+    assert rubrics.load(str(file)).scores == (0, 0.1, 0.2, 0.3)
 
 
 def test_an_unknown_rubric_is_told_with_those_that_exist(tmp_path: Path) -> None:

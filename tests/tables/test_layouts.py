@@ -101,6 +101,71 @@ def test_the_first_rows_may_lack_a_column(tmp_path: Path) -> None:
     assert [second.tasks[0].input, third.tasks[0].input] == ["", "x"]
 
 
+def test_a_column_that_comes_late_is_read(tmp_path: Path) -> None:
+    """JSONL may lack what is empty: an input, or a prompt, that first stands in row 121 is not passed over."""
+    plain = {"instruction": USER, "output": ANSWER}
+    write_table(tmp_path / "a.jsonl", [plain] * 120 + [{**plain, "input": "x"}, {**plain, "context": "y"}, plain])
+    assert [one.tasks[0].input for one in found(tmp_path / "a.jsonl")[119:]] == ["", "x", "y", ""]
+    pair = {"chosen": [*ASKED, *ANSWERED], "rejected": [*ASKED, *WORSENED]}
+    late = {"prompt": "What is long?", "chosen": ANSWER, "rejected": WORSE}
+    write_table(tmp_path / "b.jsonl", [pair] * 120 + [late, pair])
+    assert [one.tasks[0] for one in found(tmp_path / "b.jsonl")[119:]] == [
+        PAIR,
+        Task("What is long?", "", ANSWER, WORSE),
+        PAIR,
+    ]
+
+
+def test_a_late_column_that_is_taken_or_hidden_stays_so(tmp_path: Path) -> None:
+    """What a user named is not played by another column that comes later."""
+    named = parse_columns("instruction=ask,output=context,input=given")
+    early = {"ask": USER, "context": ANSWER, "given": "x"}
+    write_table(tmp_path / "a.jsonl", [early] * 101 + [{**early, "input": "y", "instruction": "z"}])
+    assert found(tmp_path / "a.jsonl", named=named)[-1].tasks == (Task(USER, "x", ANSWER),)
+
+
+JSON_ANSWERS = [
+    '{"from": "Seoul", "to": "Busan"}',
+    '{"role": "admin"}',
+    '[{"role": "user", "content": "Hi"}]',
+    '{"value": 3, "from": "A"}',
+]
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize("text", JSON_ANSWERS)
+def test_json_is_an_answer_too(tmp_path: Path, kind: str, text: str) -> None:
+    """An answer or a question that looks like a message stays the text that it is, among others that do not."""
+    rows = [
+        {"instruction": USER, "output": ANSWER},
+        {"instruction": text, "output": USER},
+        {"instruction": USER, "output": text},
+    ]
+    write_table(tmp_path / f"a{kind}", rows)
+    assert [one.tasks for one in found(tmp_path / f"a{kind}")] == [
+        (PLAIN,),
+        (Task(text, "", USER),),
+        (Task(USER, "", text),),
+    ]
+
+
+def test_a_lone_answer_in_json_is_one(tmp_path: Path) -> None:
+    """Also in a file of one row, where nothing stands beside it: it has no role and content."""
+    write_table(tmp_path / "a.jsonl", [{"instruction": USER, "output": JSON_ANSWERS[0]}])
+    assert found(tmp_path / "a.jsonl")[0].tasks == (Task(USER, "", JSON_ANSWERS[0]),)
+
+
+@pytest.mark.parametrize("before", [1, 100])
+def test_packed_messages_with_gaps(tmp_path: Path, before: int) -> None:
+    """A column of a CSV holds messages also where cells are empty; a broken one is told, not taught, and unpacks no other."""
+    good = {"prompt": json.dumps(ASKED), "completion": json.dumps(ANSWERED)}
+    broken = {"prompt": good["prompt"], "completion": '[{"role": "assistant"}]'}
+    write_table(tmp_path / "a.csv", [good, {**good, "completion": ""}, *[good] * before, broken])
+    rows = found(tmp_path / "a.csv")
+    assert (rows[0].tasks, rows[1].tasks) == ((PLAIN,), (Task(USER, "", ""),))
+    assert "without content" in rows[-1].problem
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "number": ({"instruction": USER, "output": 3}, "field output: a int, not a text"),
     "missing": ({"instruction": USER}, "no field output"),

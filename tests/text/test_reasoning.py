@@ -22,6 +22,26 @@ HARMONY = "<|channel|>analysis<|message|>They want a river.<|end|><|start|>assis
         ("<thought>A river.</thought>\nThe Loire.", "A river.", "The Loire."),
         ("<seed:think>A river.</seed:think>The Loire.", "A river.", "The Loire."),
         ("[THINK]A river.[/THINK]The Loire.", "A river.", "The Loire."),
+        ("<thoughts>A river.</thoughts>The Loire.", "A river.", "The Loire."),
+        ("<reflection>A river.</reflection>The Loire.", "A river.", "The Loire."),
+        ("<scratchpad>A river.</scratchpad>The Loire.", "A river.", "The Loire."),
+        ("<think >A river.</think\n>The Loire.", "A river.", "The Loire."),
+        ('<think lang="en" id=1>A river.</think>The Loire.', "A river.", "The Loire."),
+        ("\u25c1think\u25b7A river.\u25c1/think\u25b7The Loire.", "A river.", "The Loire."),
+        ("A river.\u25c1/think\u25b7The Loire.", "A river.", "The Loire."),
+        ("<|START_THINKING|>A river.<|END_THINKING|>The Loire.", "A river.", "The Loire."),
+        (
+            "<|START_THINKING|>A river.<|END_THINKING|><|START_RESPONSE|>The Loire.<|END_RESPONSE|>",
+            "A river.",
+            "The Loire.",
+        ),
+        ("<|START_THINKING|>A river.<|END_THINKING|><|START_RESPONSE|>The Loi", "A river.", "The Loi"),
+        (
+            "<|begin_of_thought|>\nA river.\n<|end_of_thought|>\n\n<|begin_of_solution|>\nThe Loire.\n<|end_of_solution|>",
+            "A river.",
+            "The Loire.",
+        ),
+        ("<think>I see [/THINK] and <|END_THINKING|>.</think>It.", "I see [/THINK] and <|END_THINKING|>.", "It."),
         ("A river, they\nsay.\n</think>\n\nThe Loire.", "A river, they\nsay.", "The Loire."),
         ("A river.[/THINK]The Loire.", "A river.", "The Loire."),
         ("<think></think>\n\nThe Loire.", "", "The Loire."),
@@ -63,6 +83,10 @@ def test_traces_are_split_off(text: str, reasoning: str, answer: str) -> None:
         'It writes "</think>" and then \u201c<think>\u201d.',
         '{"tasks":["Explain what \'</think>\' is for."]}',
         "The channel is called <|channel|> there.",
+        "A <thought experiment> is <think:x>, <thoughtful>, <think/er>, think> and x <think && y.",
+        "It opens with `<|START_THINKING|>`, `\u25c1think\u25b7` or `<think >`.",
+        'It writes "<|end_of_thought|>" and \'<thoughts lang="en">\'.',
+        "<|START_RESPONSE|>The Loire.",
     ],
 )
 def test_talk_of_thinking_is_an_answer(text: str) -> None:
@@ -76,6 +100,9 @@ def test_talk_of_thinking_is_an_answer(text: str) -> None:
     [
         "Sure!\n<think>A river.</think>\nThe Loire.",
         "Write <think> before it.",
+        "Write <think > before it.",
+        "Write <|begin_of_thought|> before it.",
+        "Write \u25c1think\u25b7 before it.",
         "So:\n```\n<think>\nA river.\n</think>\nThe Loire.",
     ],
 )

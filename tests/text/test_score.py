@@ -79,6 +79,29 @@ def test_scores_that_are_clear(text: str, score: float) -> None:
         "The score for 2 reasons is low",
         "0-5",
         "오류가 2개 있습니다",
+        "I would not give this a 5",
+        "This doesn't deserve a score of 5",
+        "5점을 줄 수 없습니다",
+        "Score: less than 3",
+        "Score: <3",
+        "Score: >= 4",
+        "Score: \u22123",
+        "Score: minus 3",
+        "Score: - 4",
+        "점수: 마이너스 3",
+        "4점 이상",
+        "Confidence: 0.9",
+        "Number of errors: 3",
+        "Mistakes = 2",
+        "Line: 3",
+        "x=3",
+        "1) Good",
+        "Score: 3%",
+        "Score: one-half",
+        "No score can be given to one",
+        "Score: N/A (0)",
+        "This is accurate: 3",
+        "at most 4",
     ],
 )
 def test_scores_that_are_not(text: str) -> None:
@@ -108,6 +131,22 @@ def test_half_points_divide_by_the_second_token() -> None:
     found = expectation(tokens, "4.5", scores=HALVES)
     assert found is not None
     assert found[0] == pytest.approx(0.8 * (0.25 * 4 + 0.75 * 4.5) + 0.2 * 3.25)
+
+
+@pytest.mark.parametrize(
+    ("scores", "tokens", "text"),
+    [
+        ([n * 10 for n in range(11)], [{"1": 0.0}, {"0": 0.0}], "10"),
+        ([n / 2 for n in range(21)], [{"1": 0.0}, {".": 0.0}, {"5": 0.0}], "1.5"),
+        (list(range(11)), [{"1": 0.0}, {"0": 0.0}], "10"),
+        (list(range(11)), [{"7": log(0.6), "1": log(0.4)}], "7"),
+    ],
+)
+def test_tokens_that_begin_distant_scores_say_nothing(
+    scores: list[float], tokens: list[dict[str, float]], text: str
+) -> None:
+    """1 begins 1 and 10: half of each would be neither."""
+    assert expectation(tokens, text, scores=scores) is None
 
 
 def test_a_certain_judge_has_no_entropy() -> None:
