@@ -114,7 +114,7 @@ def export(
     left_out: Counter[str] = Counter()
     parts = _parts(run, exporter, kind, split, left_out, cut)
     _refuse_foreign(path, single=single)
-    pages = _pages(audited or (audit(run) if can_audit(run) else None))
+    pages = _pages((audited or audit(run)).under(cut) if audited or can_audit(run) else None)
     if single:
         with publish(path) as temporary, ExitStack() as beside:
             counts = {path.name: _write(exporter, parts[Side.TRAIN], temporary, left_out)}

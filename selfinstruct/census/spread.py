@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from selfinstruct.census.copies import digest
 from selfinstruct.census.findings import Finding
 from selfinstruct.census.wording import labels, plain
+from selfinstruct.judging.agreement import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +97,7 @@ def _label(output: str) -> str:
 def _told(of: str, counts: Counter[str], kinds: int) -> dict[str, Any]:
     rows = counts.total()
     label, most = counts.most_common(1)[0]
-    low, high = wilson(most, rows)
+    low, high = wilson(most / rows, rows)
     threshold = EVEN if kinds > 2 else EVEN_OF_TWO  # noqa: PLR2004 - two labels, or more
     return {
         "of": of, "rows": rows, "counts": dict(counts.most_common()), "largest": label, "share": round(most / rows, 4),
@@ -128,7 +129,7 @@ class Lengths:
         rows = different + self._equal
         if not rows:
             return None
-        low, high = wilson(self._longer, different)
+        low, high = wilson(self._longer / different if different else 0.0, different)
         return {
             "rows": rows, "chosen_longer": self._longer, "chosen_shorter": self._shorter, "equal": self._equal,
             "share": round(self._longer / different, 4) if different else None,
@@ -143,13 +144,3 @@ class Lengths:
         if told and told["skewed"]:
             evidence = f"longer in {told['share']:.0%} of {told['rows'] - told['equal']} pairs"
             yield Finding("chosen_longer", "output", evidence, told["share"], told["threshold"])
-
-
-def wilson(count: int, total: int, *, z: float = 1.959964) -> tuple[float, float]:
-    """Return Wilson's interval of a share (Wilson 1927), 95 % by default; 0 to 1 when there is nothing."""
-    if not total:
-        return 0.0, 1.0
-    share, weight = count / total, z * z / total
-    middle = (share + weight / 2) / (1 + weight)
-    half = z * (share * (1 - share) / total + weight / (4 * total)) ** 0.5 / (1 + weight)
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -12,6 +12,7 @@ from selfinstruct.cli._shared import Folder, Json, app, say
 from selfinstruct.errors import BadInputError
 
 if TYPE_CHECKING:
+    from selfinstruct.export import Manifest
     from selfinstruct.judging.cut import Cut
     from selfinstruct.judging.refilter import Books
     from selfinstruct.judging.scored import ScoredTable
@@ -79,6 +80,7 @@ def refilter(
 ) -> None:
     """Apply another threshold to a run that exists: no call is made, and the run stays as it is."""
     from selfinstruct.judging.cut import Cut
+    from selfinstruct.judging.formats import cuts
     from selfinstruct.judging.refilter import refilter as count
     from selfinstruct.runs import open_stored
 
@@ -91,14 +93,17 @@ def refilter(
             min_score=min_score, min_margin=min_margin, max_length_ratio=max_length_ratio, per_doubling=per_doubling
         )
         books = count(run, cut)
-        written = {} if out is None else _write(run, cut, forms or ["messages"], out)
+        found = cuts(run, cut, [] if out is None else forms or ["messages"])
+        written = {} if out is None else _write(run, found, out)
     if as_json:
-        told = {str(path): rows for path, rows in written.items()}
+        told = {str(path): one.rows for path, one in written.items()}
         typer.echo(json.dumps({**books.model_dump(mode="json"), "written": told}))
         return
     for path in written:
         typer.echo(path)
     _tell(books)
+    for path, one in written.items():
+        say(f"{path}: {one.rows:,} rows of {one.format}")
 
 
 def _per_doubling(run: StoredRun) -> float:
@@ -116,20 +121,20 @@ def _per_doubling(run: StoredRun) -> float:
     return found.per_doubling
 
 
-def _write(run: StoredRun, cut: Cut, forms: list[str], out: Path) -> dict[Path, int]:
-    """Write one format to `out`, or several each into its own folder there; return their rows."""
+def _write(run: StoredRun, cuts: dict[str, Cut], out: Path) -> dict[Path, Manifest]:
+    """Write one format to `out`, or several each into its own folder there, each with its cut."""
     from selfinstruct.export import export
     from selfinstruct.judging.audit import audit, can_audit
 
     if out.resolve().is_relative_to(run.folder.resolve()):
         msg = f"{out} lies in the run, which stays as it is"
         raise BadInputError(msg, remedy="give another place with -o")
-    if len(forms) > 1 and out.suffix:
-        msg = f"{len(forms)} formats do not go into one file, {out}"
+    if len(cuts) > 1 and out.suffix:
+        msg = f"{len(cuts)} formats do not go into one file, {out}"
         raise BadInputError(msg, remedy="give a folder with -o, or one --format")
-    places = {out: forms[0]} if len(forms) == 1 else {out / form: form for form in forms}
+    places = {out if len(cuts) == 1 else out / form: form for form in cuts}
     audited = audit(run) if can_audit(run) else None
-    return {place: export(run, form, place, cut=cut, audited=audited).rows for place, form in places.items()}
+    return {place: export(run, form, place, cut=cuts[form], audited=audited) for place, form in places.items()}
 
 
 def _tell(books: Books) -> None:
@@ -190,12 +195,25 @@ def label(  # noqa: PLR0913 - one parameter per option
                 from selfinstruct.cli._labelling import label_rows
 
                 label_rows(table, labels, n)
+                _tell_the_end(table, labels, n)
     found = calibrate(table, labels, precision=precision)
     if found is not None:
         typer.echo(found.model_dump_json() if as_json else told(found, source=source))
     elif report:
         msg = f"{path} has no label yet"
         raise BadInputError(msg, remedy=f"selfinstruct label {source}")
+    else:
+        say(f"{path} has no label yet")
+        if as_json:
+            typer.echo(json.dumps({"labels": 0}))
+
+
+def _tell_the_end(table: ScoredTable, sheet: Sheet, n: int) -> None:
+    """Say so when there are fewer rows than labels wanted."""
+    current, _ = sheet.current(table)
+    given = sum(one.keep is not None for _, one in current)
+    if len(current) == len(table.rows) and given < n:
+        say(f"\nall {len(current):,} rows have been shown: {given:,} of {n:,} labels, and there are no more")
 
 
 def _write_sheet(table: ScoredTable, sheet: Path, out: Path, n: int) -> None:

@@ -32,13 +32,12 @@ class Kto(Exporter):
     """One with less than this is labelled false, and what lies between is left out; by default `least`."""
 
     def fitted(self, stages: Sequence[Stage[Any, Any]]) -> Self:
-        """Take the threshold of the score gate of the rows.
+        """Take the threshold of the score gates of the rows.
 
         Raises:
             BadInputError: no threshold at all, or one that no score of the judges can be held against.
         """
-        gates = [gate for stage in stages if stage.writes() is Row for gate in stage.gates if gate.kind == "score"]
-        least = self.least if self.least is not None else next((getattr(one, "least", None) for one in gates), None)
+        least = self.least if self.least is not None else least_kept(stages)
         if least is None:
             msg = "kto cannot tell good answers from bad ones: the run has no score gate"
             raise BadInputError(msg, remedy="name the lowest good score: --set least=4.5")
@@ -99,6 +98,12 @@ class Kto(Exporter):
     def fragments(self, train: str, validation: str = "") -> Mapping[str, str]:
         """TRL's lines."""
         return trl("KTO", train, validation)
+
+
+def least_kept(stages: Sequence[Stage[Any, Any]]) -> float | None:
+    """Return the lowest score of a row that passes every score gate of `stages`; None where there is no such gate."""
+    gates = (gate for stage in stages if stage.writes() is Row for gate in stage.gates if gate.kind == "score")
+    return max((gate.thresholds()["least"] for gate in gates), default=None)
 
 
 def _left_out(rule: str) -> Dropped:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from selfinstruct.judging.agreement import wilson
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -82,14 +84,8 @@ def share(kept: NDArray[np.float64], made: NDArray[np.float64]) -> tuple[float, 
     rate = float(kept.sum()) / total
     by_chance = rate * (1 - rate) * total
     between = float(((kept - rate * made) ** 2).sum())
-    return _wilson(rate, total / max(1.0, between / by_chance if by_chance else 1.0))
-
-
-def _wilson(rate: float, count: float) -> tuple[float, float]:
-    z = NormalDist().inv_cdf(TAIL)
-    centre = (rate + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(rate * (1 - rate) / count + z * z / (4 * count * count))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    cases = total / max(1.0, between / by_chance if by_chance else 1.0)
+    return wilson(rate, cases, z=NormalDist().inv_cdf(TAIL))
 
 
 def at_most(count: int) -> float:

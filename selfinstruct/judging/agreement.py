@@ -38,15 +38,15 @@ def kappa(pairs: Sequence[tuple[float, float]], weights: Sequence[float] | None 
     return 1 - seen / chance if chance > 1e-12 * max(1.0, squares) else None
 
 
-def wilson(share: float, size: float) -> tuple[float, float]:
-    """Return the 95 % interval (Wilson 1927) of a share that was seen in `size` draws; everything when there was none.
+def wilson(share: float, size: float, *, z: float = Z) -> tuple[float, float]:
+    """Return the interval (Wilson 1927) of a share that was seen in `size` draws, 95 % by default; everything of no draw.
 
     `size` need not be whole: of a weighted sample it is `effective_size`.
     """
     if size <= 0:
         return 0.0, 1.0
-    middle = (share + Z**2 / (2 * size)) / (1 + Z**2 / size)
-    half = Z * sqrt(share * (1 - share) / size + Z**2 / (4 * size**2)) / (1 + Z**2 / size)
+    middle = (share + z**2 / (2 * size)) / (1 + z**2 / size)
+    half = z * sqrt(share * (1 - share) / size + z**2 / (4 * size**2)) / (1 + z**2 / size)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from selfinstruct.exporters.kto import least_kept
 from selfinstruct.families import family
-from selfinstruct.gates.score import Score
 from selfinstruct.judging import stored
 from selfinstruct.judging.bias import taken
 from selfinstruct.judging.estimate import Estimate
@@ -20,6 +20,7 @@ from selfinstruct.records import Fate, Frozen, Instance, Judgement, PreferencePa
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from selfinstruct.judging.cut import Cut
     from selfinstruct.ledger import Accounts
     from selfinstruct.runs import StoredRun
 
@@ -69,7 +70,9 @@ class Audit(Frozen):
     per_doubling: float
     """Points that a correction for length takes off; 0 where the interval includes 0."""
     rechosen: Estimate
-    """Share of tasks in which another answer would be the best after it."""
+    """Share of tasks in which an answer that the judge scored lower would be the best after it."""
+    reordered: Estimate
+    """Share of tasks in which another of several best answers would go first after it: their scores are equal."""
     own_family_rules: tuple[str, ...]
     """What the judge stages do about a judge of the writer's family: weigh, refuse, allow."""
     own_family: Estimate
@@ -86,6 +89,12 @@ class Audit(Frozen):
     hesitation: Hesitation | None
     flags: dict[str, int]
     """Flag -> verdicts that carry it."""
+    cut: dict[str, float] | None = None
+    """What was asked of the rows beside this audit, instead of the run's own thresholds; all else is of the run."""
+
+    def under(self, cut: Cut | None) -> Audit:
+        """Return it as it stands beside the rows that `cut` keeps; None for those that the run kept."""
+        return self.model_copy(update={"cut": None if cut is None else cut.asked()})
 
 
 def can_audit(run: StoredRun) -> bool:
@@ -109,6 +118,7 @@ def audit(run: StoredRun, *, families: Mapping[str, str] | None = None, sample: 
         gainer.add(task)
     length = seen.slope.estimate()
     per_doubling = round(taken(length), 6)
+    rechosen, reordered = seen.rechosen(per_doubling)
     scales = {stage.scale for stage in judges}
     return Audit(
         scripted=run.recipe.scripted,
@@ -125,7 +135,8 @@ def audit(run: StoredRun, *, families: Mapping[str, str] | None = None, sample: 
         funnel=funnel,
         length=length,
         per_doubling=per_doubling,
-        rechosen=seen.rechosen(per_doubling),
+        rechosen=rechosen,
+        reordered=reordered,
         own_family_rules=tuple(sorted({_said(stage, "own_family", "allow") for stage in judges})),
         own_family=seen.own.lift(),
         own_family_gap=seen.own.gap(),
@@ -144,13 +155,12 @@ def _said(stage: object, field: str, otherwise: Any) -> Any:  # noqa: ANN401 - j
 
 def _funnel(run: StoredRun, counted: Accounts) -> Funnel:
     rows = counted.stages[run.tree.rows]
-    gates = [gate for stage in run.recipe.stages if stage.label == run.tree.rows for gate in stage.gates]
     return Funnel(
         judged=rows.generated,
         kept=rows.accepted,
         dropped=counted.drops_by_stage[run.tree.rows],
         failed=rows.failed,
-        least=max((gate.least for gate in gates if isinstance(gate, Score)), default=None),
+        least=least_kept(run.recipe.stages),
     )
 
 

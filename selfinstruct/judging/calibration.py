@@ -49,7 +49,10 @@ class Kappa(Frozen):
 
 
 class Threshold(Frozen):
-    """How many of the rows that a threshold keeps the person would keep too; None where none of them has a label."""
+    """How many of the rows that a threshold keeps the person would keep too.
+
+    None where none of them has a label, and where some score lower than any that has: those may be as bad as they like.
+    """
 
     least: float
     rows: int
@@ -184,7 +187,11 @@ def _share(labels: Sequence[_Weighed], so: Sequence[bool], rows: int) -> Share |
 def _threshold(table: ScoredTable, labels: Sequence[_Weighed], least: float) -> Threshold:
     rows = sum(row.score >= least for row in table.rows)
     above = [one for one in labels if one.score >= least]
-    return Threshold(least=least, rows=rows, precision=_share(above, [one.keep for one in above], rows))
+    lowest = min(stratum(one.score) for one in labels)
+    known = not any(least <= row.score < lowest for row in table.rows)
+    return Threshold(
+        least=least, rows=rows, precision=_share(above, [one.keep for one in above], rows) if known else None
+    )
 
 
 def _reaching(thresholds: Sequence[Threshold], asked: float) -> tuple[float | None, bool, int | None]:

@@ -25,6 +25,10 @@ class Cut(Frozen):
         asked: dict[str, float] = self.model_dump(exclude_none=True)
         return asked if self.per_doubling else {name: value for name, value in asked.items() if name != "per_doubling"}
 
+    def of_rows(self) -> Cut:
+        """Return what is asked of rows: only a pair has a margin, and two lengths."""
+        return self.model_copy(update={"min_margin": None, "max_length_ratio": None})
+
 
 def check(cut: Cut, scale: tuple[float, float]) -> None:
     """Refuse a cut that no row or pair could be held against.

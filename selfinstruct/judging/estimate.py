@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from math import sqrt
-from statistics import NormalDist, fmean
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from selfinstruct.judging.agreement import Z, wilson
 from selfinstruct.records import Frozen
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ BLOCKS = 64
 """Tasks are summed in so many blocks, and an interval comes of leaving out each in turn: memory does not grow with tasks."""
 FEWEST = 10
 """Tasks (pairs, answers) below which nothing is said."""
-_Z = NormalDist().inv_cdf(0.975)
 
 
 class Estimate(Frozen):
@@ -50,16 +50,13 @@ def share(part: float, whole: int, *, of: str, why: str = "") -> Estimate:
     """Return part / whole with Wilson's interval; unknown (`why`) when there is no whole."""
     if not whole:
         return Estimate(why=why)
-    found, square = part / whole, _Z * _Z
-    middle = (found + square / (2 * whole)) / (1 + square / whole)
-    reach = _Z / (1 + square / whole) * sqrt(max(0.0, found * (1 - found)) / whole + square / (4 * whole * whole))
-    low, high = max(0.0, middle - reach), min(1.0, middle + reach)
-    return Estimate(value=round(found, 6), low=round(low, 6), high=round(high, 6), rests_on={of: whole})
+    low, high = wilson(part / whole, whole)
+    return Estimate(value=round(part / whole, 6), low=round(low, 6), high=round(high, 6), rests_on={of: whole})
 
 
 def t_quantile(freedom: int) -> float:
     """Return the 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5: to 0.001 from 6 degrees of freedom on)."""
-    z = _Z
+    z = Z
     return (
         z
         + (z**3 + z) / (4 * freedom)
@@ -76,12 +73,14 @@ class Blocks:
     """
 
     def __init__(self) -> None:
-        self._blocks: list[Sums] = [defaultdict(float) for _ in range(BLOCKS)]
+        self._blocks: dict[bool, list[Sums]] = {
+            side: [defaultdict(float) for _ in range(BLOCKS)] for side in (True, False)
+        }
         self._added = {True: 0, False: 0}
 
     def add(self, sums: Mapping[tuple[str, ...], float], *, counts: bool = True) -> None:
         """Add what one task gives. `counts` is false for a task that alone says nothing about the figure."""
-        block = self._blocks[self._added[counts] % BLOCKS]
+        block = self._blocks[counts][self._added[counts] % BLOCKS]
         self._added[counts] += 1
         for name, value in sums.items():
             block[name] += value
@@ -99,7 +98,7 @@ class Blocks:
         """Return (value, low, high) of `figure`; None where it, or it without one of the blocks, cannot be told."""
         number = min(BLOCKS, self.tasks)
         value = figure(self.total())
-        others = [figure(self._without(left_out)) for left_out in range(number)]
+        others = [figure(self._without(left_out, number)) for left_out in range(number)]
         known = [one for one in others if one is not None]
         if value is None or number < FEWEST or len(known) < number:
             return None
@@ -108,10 +107,11 @@ class Blocks:
         reach = t_quantile(number - 1) * spread
         return round(value, 6), round(value - reach, 6), round(value + reach, 6)
 
-    def _without(self, left_out: int | None) -> Sums:
+    def _without(self, left_out: int | None, number: int = BLOCKS) -> Sums:
+        """Return all sums but those of one of `number` blocks: tasks that do not count go into as many as the others fill."""
         total: Sums = defaultdict(float)
-        for number, block in enumerate(self._blocks):
-            if number != left_out:
+        for at, block in (one for blocks in self._blocks.values() for one in enumerate(blocks)):
+            if at % number != left_out:
                 for name, value in block.items():
                     total[name] += value
         return total

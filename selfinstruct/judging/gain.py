@@ -25,7 +25,10 @@ class Best(Frozen):
 
 
 class Gain(Frozen):
-    """Best of 1, 2, ... answers. Tasks with fewer answers than most have are left out: they would bend the curve."""
+    """Best of 1, 2, ... answers, of the tasks with as many scored ones as most have that have two or more.
+
+    Tasks with fewer or more are left out: they would bend the curve.
+    """
 
     tasks: int
     best: tuple[Best, ...]

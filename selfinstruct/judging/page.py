@@ -45,6 +45,12 @@ def _head(audit: Audit) -> str:
             "",
             f"The run has {audit.tasks:,} tasks; this page looks at {audit.looked_at:,}, drawn evenly over it.",
         ]
+    if audit.cut is not None:
+        asked = ", ".join(f"{name} {value:g}" for name, value in audit.cut.items())
+        lines += [
+            "",
+            f"**The rows beside this page are cut anew: {asked}.** What stands here is of the run and its own gate.",
+        ]
     if audit.scripted:
         lines += ["", "**Made by the scripted engine: for trying out, never to be published.**"]
     return "\n".join(lines)

@@ -29,6 +29,7 @@ class Books(Frozen):
     """What a cut makes of a run: reached = kept + dropped + unscored."""
 
     cut: dict[str, float]
+    """What was asked of rows; pairs are not counted here."""
     reached: int
     """Rows that came as far as the judge's verdict."""
     kept: int
@@ -61,7 +62,7 @@ def refilter(run: StoredRun, cut: Cut) -> Books:
     kept = sum(row.score >= cut.min_score for row in table.rows)
     below = len(table.rows) - kept
     return Books(
-        cut=cut.asked(),
+        cut=cut.of_rows().asked(),
         reached=table.reached,
         kept=kept,
         dropped={**({"score": below} if below else {}), **table.dropped},
@@ -95,7 +96,7 @@ def _at_equal_length(run: StoredRun, cut: Cut, table: ScoredTable) -> Books:
     fates = Counter("" if isinstance(one, Row) else one for _, one in _rechosen(run, cut))
     kept, unscored = fates.pop("", 0), sum(fates.pop(rule, 0) for rule in UNSCORED)
     return Books(
-        cut=cut.asked(),
+        cut=cut.of_rows().asked(),
         reached=table.reached,
         kept=kept,
         dropped=dict(fates.most_common()),
@@ -129,4 +130,4 @@ def _rechosen(run: StoredRun, cut: Cut) -> Iterator[tuple[str, Row | str]]:
 def _behind(run: StoredRun) -> tuple[str, ...]:
     stage = next(one for one in run.recipe.stages if one.writes() is Row)
     at = next((position for position, gate in enumerate(stage.gates) if isinstance(gate, Score)), len(stage.gates))
-    return tuple(gate.kind for gate in stage.gates[at + 1 :])
+    return tuple(gate.kind for gate in stage.gates[at + 1 :] if not isinstance(gate, Score))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.exporters.kto import least_kept
 from selfinstruct.files import sha256
-from selfinstruct.gates.score import Score
-from selfinstruct.records import Fate, Judgement, Row, content_id
+from selfinstruct.records import Fate, Judgement, content_id
 from selfinstruct.runs import open_stored
 from selfinstruct.tables import place
 from selfinstruct.tables.layouts import parse_columns, read_tasks
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from selfinstruct.recipe import Recipe
     from selfinstruct.runs import StoredRun
     from selfinstruct.store import RecordRow
     from selfinstruct.tables.layouts import Task
@@ -121,7 +121,7 @@ def of_run(run: StoredRun) -> ScoredTable:
     if not rows:
         msg = f"{run.folder} has no scored row: {reached} reached {label}, {unscored} of them unscored"
         raise BadInputError(msg, remedy=f"selfinstruct stats {run.folder}")
-    least = threshold_of(run.recipe)
+    least = least_kept(run.recipe.stages)
     return ScoredTable(
         source=run.folder,
         digest=run.digest,
@@ -138,12 +138,6 @@ def judged_records(run: StoredRun) -> Iterator[tuple[RecordRow, dict[str, Any]]]
     """Yield (row, stored record) of everything that the row-making stage made, kept and dropped, in order."""
     for row, body in run.store.scan(run.tree.rows, upto=run.closing):
         yield row, body["record"]
-
-
-def threshold_of(recipe: Recipe) -> float | None:
-    """Return the lowest score that a recipe keeps; None where it drops no row by its score."""
-    stages = (stage for stage in recipe.stages if stage.writes() is Row)
-    return next((gate.least for stage in stages for gate in stage.gates if isinstance(gate, Score)), None)
 
 
 def scale_of(run: StoredRun) -> tuple[float, float]:
@@ -175,8 +169,8 @@ def check_threshold(least: float, scale: tuple[float, float], *, option: str = "
 
 
 def _of_file(path: Path, scale: tuple[float, float], columns: str, score: str) -> ScoredTable:
-    if not scale[0] < scale[1]:
-        msg = f"--scale {scale[0]:g} {scale[1]:g} is none: the lowest score comes first"
+    if not (scale[0] < scale[1] and all(isfinite(2 * end) for end in scale)):  # half points are counted
+        msg = f"--scale {scale[0]:g} {scale[1]:g} is none: the lowest score comes first, and both are finite"
         raise BadInputError(msg, remedy="for instance --scale 1 10")
     rows: list[ScoredRow] = []
     reached, seen = 0, Counter[str]()

@@ -61,14 +61,20 @@ class Seen:
             if verdict.entropy is not None:
                 self.entropies.append(verdict.entropy)
 
-    def rechosen(self, per_doubling: float) -> Estimate:
-        """Return the share of tasks in which another answer would be the best after a correction for length."""
-        changed = 0
+    def rechosen(self, per_doubling: float) -> tuple[Estimate, Estimate]:
+        """Return the share of tasks in which a correction for length puts another answer first, twice.
+
+        First where the judge scored that one lower, then where it had the same score: there the order of writing decided before.
+        """
+        lower = equal = 0
         for scored in self.choices:
             made = [score - per_doubling * length for score, length in scored]
-            best = [score for score, _ in scored].index(max(score for score, _ in scored))
-            changed += made.index(max(made)) != best
-        return share(changed, len(self.choices), of="tasks", why="no task has two scored answers")
+            raw = [score for score, _ in scored]
+            best, after = raw.index(max(raw)), made.index(max(made))
+            lower += raw[after] < raw[best]
+            equal += after != best and raw[after] == raw[best]
+        told = {"of": "tasks", "why": "no task has two scored answers"}
+        return share(lower, len(self.choices), **told), share(equal, len(self.choices), **told)
 
     def hesitation(self) -> Hesitation | None:
         """Return what the entropies say; None where the server gives none."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("row", "instruction", "input", "output", "score", "keep")
 """The last two are for the person; one of them is enough."""
+MARK = "id:"
+"""Before each id: of digits alone, or of digits and one e, a spreadsheet would make a number."""
 CELL = 32_000
 """Characters of a cell that spreadsheets still take (Excel's limit is 32,767)."""
 YES, NO = {"yes", "y", "1", "true", "keep", "x"}, {"no", "n", "0", "false", "drop"}
@@ -37,29 +39,36 @@ def write_csv(path: Path, rows: Sequence[ScoredRow]) -> None:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in rows:
-            writer.writerow([row.id, *(_inert(text) for text in (row.instruction, row.input, row.output)), "", ""])
+            writer.writerow(
+                [f"{MARK}{row.id}", *(_inert(text) for text in (row.instruction, row.input, row.output)), "", ""]
+            )
 
 
 def read_csv(path: Path, table: ScoredTable, *, good: float) -> list[Label]:
     """Return the labels of a sheet that was filled in; lines that were left empty are none.
 
     Raises:
-        BadInputError: no such sheet, or a value in it, named with line and column, that is none.
+        BadInputError: no such sheet, or a value in it, named with line and column, that is none or goes against another.
     """
     rows = {row.id: row for row in table.rows}
-    found: list[Label] = []
+    found: dict[str, Label] = {}
+    lines: dict[str, int] = {}
     for number, line in _lines(path):
         if not (line["score"].strip() or line["keep"].strip()):
             continue
-        row = rows.get(line["row"].strip())
+        row = rows.get(line["row"].strip().removeprefix(MARK))
         if row is None:
             raise _bad(path, number, "row", line, f"no scored row of {table.source} has this id")
+        if row.id in found:
+            raise _bad(path, number, "row", line, f"line {lines[row.id]} is about this row too")
         score = _score(path, number, line, table.scale)
         keep = _keep(path, number, line)
-        if keep is None and score is not None:
+        if score is not None:
+            if keep is not None and keep != (score >= good):
+                raise _bad(path, number, "keep", line, f"a score of {score:g} says otherwise: yes is {good:g} and more")
             keep = score >= good
-        found.append(Label(row=row.id, text=row.text_id, keep=keep, score=score))
-    return found
+        found[row.id], lines[row.id] = Label(row=row.id, text=row.text_id, keep=keep, score=score), number
+    return list(found.values())
 
 
 def _inert(text: str) -> str:

@@ -7,6 +7,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from selfinstruct.judging.agreement import Z, wilson
 from selfinstruct.judging.bias import given_scores
 from selfinstruct.judging.estimate import FEWEST, Blocks, Estimate, Sums, share
 from selfinstruct.records import Frozen
@@ -84,10 +85,24 @@ class Scores:
         total = self._blocks.total()
         answers = round(total["answers",])
         return Agreement(
-            exact=share(total["exact",], answers, of="answers", why=self._why),
+            exact=self._share(_exact, answers),
             distance=self._estimate(_distance, answers, otherwise=""),
             alpha=self._estimate(_alpha, answers, otherwise="all scores are equal: there is nothing to agree about"),
         )
+
+    def _share(self, figure: Callable[[Sums], float | None], answers: int) -> Estimate:
+        """Return a share of the answers with Wilson's interval, for as many draws as the jackknife finds them to be worth.
+
+        Answers cluster in tasks: for single draws (of a judge that likes some tasks better than others) it would be too
+        narrow. Where all are alike nothing is known of clusters, and each task counts once.
+        """
+        found = self._estimate(figure, answers, otherwise="")
+        if found.value is None or found.high is None:
+            return found
+        reach = found.high - found.value
+        worth = found.value * (1 - found.value) * (Z / reach) ** 2 if reach else self._blocks.tasks
+        low, high = wilson(found.value, min(worth, answers))
+        return found.model_copy(update={"low": round(low, 6), "high": round(high, 6)})
 
     def _estimate(self, figure: Callable[[Sums], float | None], answers: int, *, otherwise: str) -> Estimate:
         rests_on = {"tasks": self._blocks.tasks, "answers": answers}
@@ -142,6 +157,10 @@ def _add(sums: Sums, scores: Sequence[float]) -> None:
     sums["scores",] += len(scores)
     sums["sum",] += sum(scores)
     sums["squares",] += sum(score * score for score in scores)
+
+
+def _exact(sums: Sums) -> float | None:
+    return sums["exact",] / sums["answers",] if sums["answers",] else None
 
 
 def _distance(sums: Sums) -> float | None:

@@ -62,12 +62,14 @@ def _advice(found: Calibration, source: Path) -> Iterator[str]:
     else:
         yield f"The lowest threshold that reaches a precision of {asked} is {found.reaches:g}, by the figure alone:"
         yield f"  {found.labels} labels cannot make sure of it, the interval goes below. " + _further(found)
-    if source.is_dir():
+    if found.sure and source.is_dir():
         yield f"  to apply it: selfinstruct refilter {source} --min-score {found.reaches:g} -o OUT"
 
 
 def _best(found: Calibration) -> str:
     shares = [(one.precision, one.least) for one in found.thresholds if one.precision is not None]
+    if not shares:
+        return "below each of them are scores that nobody has labelled; label some more."
     best, least = max(shares, key=lambda one: one[0].share)
     if best.high >= found.asked:
         return f"{least:g} comes nearest with {best.share:.1%}, and {_count(best.labels)} cannot rule it out; label some more."

@@ -41,13 +41,15 @@ def _length(audit: Audit) -> Iterator[str]:
             f"and long tasks may earn their scores: nothing is taken off.{flat}"
         )
     else:
+        whose = "corrected by this" if "per_doubling" in (audit.cut or {}) else "the judge's own"
         likes, better = ("length", "longer") if one.value > 0 else ("brevity", "shorter")
         yield (
             f"**Length.** Of two answers to the same task, one twice as long scores {abs(one.value):.2f} {side}. "
             f"The judge likes {likes}, or {better} answers are better here; scores alone cannot tell. The scores in the data are "
-            f"the judge's own. Corrected by {abs(audit.per_doubling):.2f} points per doubling (the slope, shrunk by its "
-            f"uncertainty), another answer would be the best of its task in {value(audit.rechosen, '%')} of "
-            f"{rests(audit.rechosen)}.{flat}"
+            f"{whose}. Corrected by {abs(audit.per_doubling):.2f} points per doubling (the slope, shrunk by its "
+            f"uncertainty), an answer that the judge scored lower would be the best of its task in "
+            f"{value(audit.rechosen, '%')} of {rests(audit.rechosen)}; in {value(audit.reordered, '%')} another one with "
+            f"the very same score would go first.{flat}"
         )
 
 
@@ -67,7 +69,7 @@ def _family(audit: Audit) -> Iterator[str]:
         side, chance = "higher" if gap.value > 0 else "lower", "" if gap.is_sure else ", which may be chance"
         yield (
             f"**Own family.** The judge scores its own family's answers {abs(gap.value):.2f} {side} than others to the same "
-            f"task{chance}. Whether they deserve it cannot be told: {lift.why}.{done}"
+            f"task{chance}. Whether they deserve it cannot be told: {cell(lift.why)}.{done}"
         )
 
 

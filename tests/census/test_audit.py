@@ -15,7 +15,6 @@ from selfinstruct.census import census
 from selfinstruct.census.clean import write_clean
 from selfinstruct.census.findings import RULES
 from selfinstruct.census.page import markdown
-from selfinstruct.census.spread import wilson
 from selfinstruct.cli._shared import app
 from selfinstruct.errors import BadInputError
 from selfinstruct.tables import read_table, write_table
@@ -298,10 +297,3 @@ def test_named_columns(tmp_path: Path) -> None:
     write_table(tmp_path / "a.csv", [{"ask": "Name a river.", "reply": "The Rhine.</s>"}])
     done = within(tmp_path / "a.csv", "--columns", "instruction=ask,output=reply", "--json")
     assert counted(json.loads(done.stdout)) == {"template_leak": 1}
-
-
-def test_wilson() -> None:
-    """The interval is Wilson's: figures as Newcombe (1998) has them for 81 of 263 and 0 of 20."""
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
-    assert wilson(0, 0) == (0.0, 1.0)

@@ -110,7 +110,8 @@ def test_keys_undo_stop_and_go_on(run: Path) -> None:
     assert [one["keep"] for one in later] == [False, True, False, True]
     assert len({one["row"] for one in sheet(run)[1:]}) == 6
     assert out.startswith("5 labels (1 skipped)")
-    assert "selfinstruct refilter" in out or "No threshold reaches" in out
+    assert "by the figure alone" in out or "No threshold reaches" in out
+    assert "selfinstruct refilter" not in out, "five labels make sure of nothing"
 
 
 def test_no_score_of_the_judge_is_shown(run: Path) -> None:
@@ -152,6 +153,19 @@ def test_keys_that_mean_nothing_and_korean_ones(run: Path) -> None:
     assert (status, len(sheet(run)), out) == (130, 3, "")
 
 
+def test_no_label_at_all_and_no_row_left(tmp_path: Path) -> None:
+    """Programs get their JSON before there is a label; a person is told when the rows end before the labels wanted."""
+    rows = [{"instruction": f"Do {number}.", "output": "Done.", "score": 5} for number in range(3)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown, out, status = typing(["s", "q"], "label", tmp_path / "in.jsonl", "--json")
+    assert (json.loads(out), status) == ({"labels": 0}, 0)
+    assert "has no label yet" in shown
+    assert "no more" not in shown
+    shown, out, _ = typing(["g", "g"], "label", tmp_path / "in.jsonl", "-n", 5, "--json")
+    assert json.loads(out)["labels"] == 2
+    assert "all 3 rows have been shown: 2 of 5 labels" in shown
+
+
 def test_without_a_terminal(run: Path, tmp_path: Path) -> None:
     """A pipe gets the way through a file; the file written, filled in and read back gives the same report."""
     done = command("label", run)
@@ -186,7 +200,32 @@ def test_refilter_and_its_books(run: Path, tmp_path: Path) -> None:
     for form in ("alpaca", "dpo"):
         assert json.loads((tmp_path / f"out/{form}/manifest.json").read_text())["cut"] == {"min_score": 3.5}
         assert command("verify", tmp_path / f"out/{form}").returncode == 0
+        lines = (tmp_path / f"out/{form}/train.jsonl").read_text().splitlines()
+        assert f"out/{form}: {len(lines)} rows of {form}" in done.stderr
     assert command("verify", run).returncode == 0
+
+
+def test_a_margin_is_recorded_where_it_applied(run: Path, tmp_path: Path) -> None:
+    """Pairs have one, rows have none; the counts, which are of rows, do not claim it either."""
+    options = ("--min-score", 4, "--min-margin", 1, "--max-length-ratio", 3, "--format", "alpaca", "--format", "dpo")
+    done = command("refilter", run, *options, "-o", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cut"] == {"min_score": 4}
+    cut = {form: json.loads((tmp_path / f"out/{form}/manifest.json").read_text())["cut"] for form in ("alpaca", "dpo")}
+    assert cut == {"alpaca": {"min_score": 4}, "dpo": {"min_score": 4, "min_margin": 1, "max_length_ratio": 3}}
+    pages = [(tmp_path / f"out/{form}/audit.md").read_text() for form in ("alpaca", "dpo")]
+    assert "cut anew: min_score 4.**" in pages[0]
+    assert "cut anew: min_score 4, min_margin 1, max_length_ratio 3.**" in pages[1]
+
+
+@pytest.mark.parametrize("form", ["kto", "ranked", "dp"])
+def test_nothing_is_written_when_one_format_cannot_be(demo: Path, tmp_path: Path, form: str) -> None:
+    """All are looked at first."""
+    forms = ("--format", "messages", "--format", "dpo", "--format", form)
+    done = command("refilter", demo, "--min-score", 4, *forms, "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert not (tmp_path / "out").exists()
 
 
 def test_sweep_tells_every_threshold(run: Path) -> None:
@@ -207,6 +246,8 @@ BAD = {
         ["refilter", "RUN", "--min-score", "4", "-o", "x.jsonl", "--format", "dpo", "--format", "alpaca"],
         "do not go into one file",
     ),
+    "margin of rows": (["refilter", "RUN", "--min-score", "4", "--min-margin", "1", "-o", "x.jsonl"], "asked of pairs"),
+    "lengths of a count": (["refilter", "RUN", "--min-score", "4", "--max-length-ratio", "2"], "asked of pairs"),
     "unknown format": (["refilter", "RUN", "--min-score", "4", "-o", "x.jsonl", "--format", "dp"], "dpo"),
     "nothing so good": (["refilter", "RUN", "--min-score", "5", "-o", "x", "--format", "nothing"], "nothing"),
     "no run": (["sweep", "nowhere.jsonl"], "cannot read nowhere.jsonl"),

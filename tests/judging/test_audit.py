@@ -10,6 +10,8 @@ import pytest
 from selfinstruct import export, pipeline, recipe, runs
 from selfinstruct.cli._shared import app
 from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.exporters.kto import Kto
+from selfinstruct.judging import scored
 from selfinstruct.judging.audit import Audit, audit
 from selfinstruct.judging.bias import ACROSS
 from selfinstruct.judging.estimate import Estimate, share
@@ -88,6 +90,16 @@ def test_verdicts_of_both_orders_are_read_from_the_run(tmp_path: Path) -> None:
     assert found.first.rests_on == {"flips": ties}
     assert found.first.value is not None
     assert 0.3 < found.first.value < 1
+
+
+def test_two_score_gates_are_one_threshold(tmp_path: Path) -> None:
+    """A row has to pass both: audit, thresholds and kto's labels all go by the higher one, wherever it stands."""
+    sets = ["stages.select.gates=[{kind: score, least: 3}, {kind: score, least: 4.5}]", "exports=[]"]
+    loaded = recipe.load("demo", environment={}, sets=sets)
+    pipeline.run_sync(loaded, tmp_path / "run", target=10)
+    assert audit_of(tmp_path / "run").funnel.least == 4.5
+    assert scored.load(tmp_path / "run").threshold == 4.5
+    assert Kto().fitted(loaded.stages).least == 4.5
 
 
 def test_it_adds_up_with_the_books(biased: Path) -> None:
@@ -176,6 +188,8 @@ def test_names_cannot_break_the_page(biased: Path) -> None:
     evil = "evil|`name`\n# Heading\x1b[31m<b>"
     found = audit_of(biased)
     text = page(found.model_copy(update={"judges": {evil: 3}, "families": {evil: evil}, "flags": {evil: 2}}))
+    lone = {"own_family": Estimate(why=f"only {evil} judged"), "own_family_gap": Estimate(value=0.2, low=0.1, high=0.3)}
+    text += page(found.model_copy(update=lone))
     assert "\x1b" not in text
     assert "\n# Heading" not in text
     assert "\\|" in text

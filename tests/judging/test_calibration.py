@@ -90,6 +90,30 @@ def test_the_threshold_that_reaches_a_precision() -> None:
     assert precisions == sorted(precisions)
 
 
+def test_nothing_is_said_below_the_lowest_label(tmp_path: Path) -> None:
+    """Two good labels at the top say nothing of the rows far below: no precision there, and no command that would take them."""
+    table = rows_of(SIZES)
+    top = [next(row for row in table.rows if row.score == score) for score in (5.0, 4.5)]
+    labels = {row.id: Label(row=row.id, text=row.text_id, keep=True) for row in top}
+    found = calibrate(table, Sheet(Path("sheet"), Header(run="digest", good=4.5), labels))
+    assert found is not None
+    assert [one.least for one in found.thresholds if one.precision is not None] == [4.5, 5.0]
+    assert (found.reaches, found.sure) == (4.5, False)
+    assert "refilter" not in told(found, source=tmp_path)
+    assert f"refilter {tmp_path} --min-score 5" in told(labelled(table, 1500), source=tmp_path)
+
+
+def test_a_long_scale_with_one_label_between_two_thresholds() -> None:
+    """No threshold keeps only scores that have a label: said, and none is named."""
+    rows = [ScoredRow(f"{score}", "Do.", "", f"Done {score}.", float(score)) for score in range(60, 65)]
+    table = ScoredTable(Path("run"), "digest", (0.0, 100.0), 90.0, rows, len(rows))
+    labels = {"63": Label(row="63", text=rows[3].text_id, keep=True)}
+    found = calibrate(table, Sheet(Path("sheet"), Header(run="digest", good=90), labels))
+    assert found is not None
+    assert found.reaches is None
+    assert "scores that nobody has labelled" in told(found, source=Path())
+
+
 def test_no_threshold_reaches_it() -> None:
     """A judge whose best scores are no better than the others: said, and no command offered; few labels cannot rule it out."""
     table = rows_of({5.0: 50, 4.0: 50})

@@ -60,6 +60,20 @@ def test_nineteen_in_twenty(tasks: int) -> None:
     assert 0.91 <= held / 300 <= 0.99
 
 
+@pytest.mark.parametrize("counting", [FEWEST, BLOCKS - 1, BLOCKS, 3 * BLOCKS + 5])
+def test_every_task_is_left_out_once(counting: int) -> None:
+    """Also one that says nothing of the figure alone, but of what is held equal: however many say something."""
+    made = blocks([1.0] * counting)
+    for _ in range(2 * BLOCKS + 3):
+        made.add({("quiet",): 1.0}, counts=False)
+    seen: list[Sums] = []
+    made.interval(lambda sums: float(not seen.append(sums)))  # type: ignore[func-returns-value]
+    total, others = seen[0], seen[1:]
+    for name, count in ((("quiet",), 2 * BLOCKS + 3), (("number",), counting)):
+        assert total[name] == count
+        assert sum(total[name] - one[name] for one in others) == count
+
+
 def test_too_little_is_told_as_nothing() -> None:
     """No task, few tasks, a figure that hangs on one task alone: no interval."""
     assert blocks([]).interval(mean) is None

@@ -86,6 +86,8 @@ def test_the_command_takes_what_the_audit_says(folder: Path, tmp_path: Path) -> 
     assert done.exit_code == 0, done.output
     text = (tmp_path / "out/manifest.json").read_text(encoding="utf-8")
     assert (f'"per_doubling": {per_doubling}' in text) == bool(per_doubling)
+    told = (tmp_path / "out/audit.md").read_text(encoding="utf-8")
+    assert ("are corrected by this" in told) == bool(per_doubling)
     assert "points per doubling" in done.output or "no length bias is sure" in done.output
 
 

@@ -15,6 +15,7 @@ from selfinstruct import pipeline, recipe
 from selfinstruct.errors import BadInputError, DamageError
 from selfinstruct.export import export, verify_export
 from selfinstruct.files import sha256
+from selfinstruct.judging.audit import audit
 from selfinstruct.judging.cut import Cut
 from selfinstruct.judging.refilter import refilter
 from selfinstruct.judging.repaired import pairs
@@ -118,6 +119,17 @@ def test_the_run_stays_as_it_is(folder: Path, tmp_path: Path) -> None:
         export(run, "dpo", tmp_path / "pairs", cut=Cut(min_score=2, min_margin=1))
     assert {path.name: sha256(path) for path in folder.iterdir()} == before
     assert json.loads((tmp_path / "pairs/manifest.json").read_text())["cut"] == {"min_score": 2, "min_margin": 1}
+
+
+def test_the_audit_beside_says_what_was_asked(folder: Path, tmp_path: Path) -> None:
+    """In words and in figures, beside a file too; an export of the run's own rows says nothing of a cut."""
+    with open_stored(folder) as run:
+        export(run, "messages", tmp_path / "own.jsonl")
+        export(run, "messages", tmp_path / "low.jsonl", cut=Cut(min_score=3), audited=audit(run))
+    assert "cut anew: min_score 3.**" in (tmp_path / "low.jsonl.audit.md").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "low.jsonl.audit.json").read_text(encoding="utf-8"))["cut"] == {"min_score": 3}
+    assert "cut anew" not in (tmp_path / "own.jsonl.audit.md").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "own.jsonl.audit.json").read_text(encoding="utf-8"))["cut"] is None
 
 
 def test_damage_is_found_by_it_too(folder: Path, tmp_path: Path) -> None:

@@ -142,10 +142,10 @@ def filled(tmp_path: Path, *cells: tuple[str, str], delimiter: str = ",") -> Pat
 def test_a_filled_sheet_comes_back(tmp_path: Path, delimiter: str) -> None:
     """Scores with a point or a comma, words for yes and no; what was left empty is no label."""
     path = filled(
-        tmp_path, ("4.5", ""), ("3,5", ""), ("", "Yes"), ("", "no"), ("2", "yes"), ("", ""), delimiter=delimiter
+        tmp_path, ("4.5", ""), ("3,5", ""), ("", "Yes"), ("", "no"), ("2", "no"), ("", ""), delimiter=delimiter
     )
     assert read_csv(path, table(), good=4.5) == [
-        label(0, score=4.5), label(1, keep=False, score=3.5), label(2), label(3, keep=False), label(4, score=2),
+        label(0, score=4.5), label(1, keep=False, score=3.5), label(2), label(3, keep=False), label(4, keep=False, score=2),
     ]  # fmt: skip
 
 
@@ -156,6 +156,8 @@ def test_a_filled_sheet_comes_back(tmp_path: Path, delimiter: str) -> None:
         (("good", ""), "line 2, column score: 'good'"),
         (("nan", ""), "line 2, column score: 'nan'"),
         (("", "perhaps"), "line 2, column keep: 'perhaps': neither yes nor no"),
+        (("1", "yes"), "line 2, column keep: 'yes': a score of 1 says otherwise: yes is 4.5 and more"),
+        (("5", "no"), "line 2, column keep: 'no': a score of 5 says otherwise"),
     ],
 )
 def test_a_cell_that_is_none_is_named(tmp_path: Path, cell: tuple[str, str], words: str) -> None:
@@ -165,11 +167,34 @@ def test_a_cell_that_is_none_is_named(tmp_path: Path, cell: tuple[str, str], wor
     assert words in str(told.value)
 
 
+def test_two_lines_for_one_row(tmp_path: Path) -> None:
+    """Neither of them counts in silence."""
+    path = filled(tmp_path, ("", "yes"), ("", "no"))
+    path.write_text(path.read_text(encoding="utf-8-sig").replace("id:r1", "id:r0"))
+    with pytest.raises(BadInputError, match="line 3, column row: 'id:r0': line 2 is about this row too"):
+        read_csv(path, table(), good=4.5)
+
+
+def test_no_spreadsheet_takes_an_id_for_a_number(tmp_path: Path) -> None:
+    """Ids of hexadecimal digits come out as text, and back as they were; a sheet written without the mark is read too."""
+    rows = [ScoredRow(name, f"Do {name}.", "", "Done.", 4.5) for name in ("123456", "12e5", "00e123")]
+    ids = ScoredTable(Path("run"), "one", (0.0, 5.0), 4.5, rows, len(rows))
+    write_csv(tmp_path / "out.csv", rows)
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        cells = [line[0] for line in csv.reader(file)][1:]
+    for cell in cells:
+        with pytest.raises(ValueError, match="could not convert"):
+            float(cell)
+    for name, written in (("new", cells), ("old", [row.id for row in rows])):
+        (tmp_path / name).write_text("row,score,keep\n" + "".join(f"{cell},,yes\n" for cell in written))
+        assert [one.row for one in read_csv(tmp_path / name, ids, good=4.5)] == ["123456", "12e5", "00e123"]
+
+
 def test_a_row_that_is_not_there(tmp_path: Path) -> None:
     """The sheet of another run, by its first row that is filled in; a lost header; a lost file."""
     path = filled(tmp_path, ("", "yes"))
     path.write_text(path.read_text(encoding="utf-8-sig").replace("r0", "zz"))
-    with pytest.raises(BadInputError, match="line 2, column row: 'zz'"):
+    with pytest.raises(BadInputError, match="line 2, column row: 'id:zz'"):
         read_csv(path, table(), good=4.5)
     path.write_text("a,b\n1,2\n")
     with pytest.raises(BadInputError, match="line 1: no column 'row'"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import combinations
+from random import Random
 
 import pytest
 
+from selfinstruct.judging.agreement import Z
 from selfinstruct.judging.stability import Repeats, Scores, orders
 from tests.support.biased import World
 
@@ -79,12 +81,29 @@ def test_repeats_of_one_judge_and_of_several() -> None:
     assert noisy.distance.value == pytest.approx(
         0.8 * 1.128, abs=0.1
     )  # two draws of a normal lie 1.128 deviations apart
-    assert told[0.1].each_other().exact.rests_on == {"answers": 600}
+    assert told[0.1].each_other().exact.rests_on == {"tasks": 200, "answers": 600}
     single = Repeats()
     for task in World(judges=("qwen-j",)).table()[0]:
         single.add(task)
     assert single.itself().exact.why
     assert single.each_other().alpha.why
+
+
+@pytest.mark.parametrize(("tasks", "answers", "mean"), [(20, 8, 0.9), (60, 4, 0.6)])
+def test_equal_scores_hold_nineteen_in_twenty(tasks: int, answers: int, mean: float) -> None:
+    """Tasks on which a judge is steady and such on which it is not: the true share lies within, as often as is said."""
+    draw, held = Random(f"{tasks} {mean}"), 0
+    for _ in range(300):
+        scores = Scores("none")
+        for _ in range(tasks):
+            steady = draw.betavariate(mean, 1 - mean)
+            scores.add([4.0, 4.0 if draw.random() < steady else 3.0] for _ in range(answers))
+        found = scores.agreement().exact
+        assert found.low is not None
+        assert found.high is not None
+        assert 0 <= found.low <= found.high <= 1
+        held += found.low <= mean <= found.high
+    assert 0.91 <= held / 300 <= 0.99
 
 
 def test_all_equal_and_too_few() -> None:
@@ -94,6 +113,7 @@ def test_all_equal_and_too_few() -> None:
         equal.add([[4.0, 4.0]])
     few.add([[4.0, 3.0]])
     assert equal.agreement().exact.value == 1
+    assert (equal.agreement().exact.low, equal.agreement().exact.high) == pytest.approx((1 / (1 + Z**2 / 20), 1))
     assert "nothing to agree about" in equal.agreement().alpha.why
     assert "it takes 10 tasks" in few.agreement().distance.why
     assert Scores("none").agreement().alpha.why == "none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,9 @@ def test_scales_and_columns_of_files(tmp_path: Path) -> None:
     assert len(sweep(table)) == 21
     assert table.threshold == 9
     assert len(scored.load(tmp_path / "ten.jsonl", scale=(0, 100)).steps()) == 21
-    with pytest.raises(BadInputError, match="lowest score comes first"):
-        scored.load(tmp_path / "ten.jsonl", scale=(5, 0))
+    for none in ((5, 0), (0, inf), (-inf, 5), (nan, 5), (0, 1.7e308)):
+        with pytest.raises(BadInputError, match="lowest score comes first"):
+            scored.load(tmp_path / "ten.jsonl", scale=none)
     write_table(tmp_path / "none.jsonl", [{"instruction": "Do.", "output": "Done."}])
     with pytest.raises(BadInputError, match="no column 'score'"):
         scored.load(tmp_path / "none.jsonl")
