@@ -38,7 +38,7 @@ types: $(VENV)/dev
 	$(BIN)/mypy
 
 benchmarks: $(VENV)/dev       ## the figures of the README, measured here
-	for file in novelty agreement scripts runner http_engine startup kills; do $(BIN)/python benchmarks/$$file.py || exit 1; done
+	for file in novelty agreement scripts runner http_engine startup kills judging labels refilter; do $(BIN)/python benchmarks/$$file.py || exit 1; done
 
 clean:
 	rm -rf $(VENV) .venv-vllm .venv-trainers demo runs
