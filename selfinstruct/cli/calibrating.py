@@ -123,13 +123,13 @@ def _per_doubling(run: StoredRun) -> float:
 
 def _write(run: StoredRun, cuts: dict[str, Cut], out: Path) -> dict[Path, Manifest]:
     """Write one format to `out`, or several each into its own folder there, each with its cut."""
-    from selfinstruct.export import export
+    from selfinstruct.export import export, is_file
     from selfinstruct.judging.audit import audit, can_audit
 
     if out.resolve().is_relative_to(run.folder.resolve()):
         msg = f"{out} lies in the run, which stays as it is"
         raise BadInputError(msg, remedy="give another place with -o")
-    if len(cuts) > 1 and out.suffix:
+    if len(cuts) > 1 and is_file(out):
         msg = f"{len(cuts)} formats do not go into one file, {out}"
         raise BadInputError(msg, remedy="give a folder with -o, or one --format")
     places = {out if len(cuts) == 1 else out / form: form for form in cuts}
