@@ -107,7 +107,7 @@ class Vote(Frozen):
 
 
 class Judgement(Record):
-    """A verdict on a response: `score` on the scale of the rubric, the median where several votes were asked for."""
+    """A verdict on a response: `score` on the scale of the rubric, the median of several votes, or the referee's."""
 
     score: float
     rationale: str
@@ -120,7 +120,7 @@ class Judgement(Record):
     entropy: float | None = None
     """Of the same probabilities, in nats: how much the judge hesitated."""
     votes: tuple[Vote, ...] = ()
-    """All scores behind a median; empty for a single one."""
+    """All scores that were given, the referee's first; empty for a single one."""
     flags: tuple[str, ...] = ()
     """What a reader should know: `addresses_judge`, `doubtful`, `own_family`."""
 
