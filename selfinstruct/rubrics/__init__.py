@@ -5,7 +5,7 @@ A rubric of the user's own is a file like those beside this module, named by its
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +38,7 @@ class Rubric(Frozen):
     criteria: Annotated[str, Field(min_length=1)]
     """The text below the head, shown to the judge as it stands."""
 
-    @property
+    @cached_property
     def scores(self) -> tuple[float, ...]:
         """Return every score of the scale, the lowest first."""
         count = round((self.highest - self.lowest) / self.step) + 1

@@ -12,7 +12,7 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 PHRASES = Path(__file__).with_name("addresses_judge.toml")
@@ -20,6 +20,7 @@ SHOWN = 160
 """Characters of a found place that are returned, at most."""
 
 
+@lru_cache(maxsize=2048)  # the gate asks first, the judge a moment later; a task is asked about once for each answer
 def addresses_judge(text: str, *, task: str = "") -> str | None:
     """Return the part of `text` that asks for, claims or imitates a verdict, or commands the judge; None where there is none.
 
