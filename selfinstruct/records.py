@@ -122,7 +122,7 @@ class Judgement(Record):
     votes: tuple[Vote, ...] = ()
     """All scores that were given, the referee's first; empty for a single one."""
     flags: tuple[str, ...] = ()
-    """What a reader should know: `addresses_judge`, `doubtful`, `own_family`."""
+    """What a reader should know: `addresses_judge`, `doubtful`, `own_family`, `other_language`."""
 
     @property
     def response(self) -> str:

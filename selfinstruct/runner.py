@@ -50,6 +50,9 @@ FIRST_GUESS = 4
 FAILURES_IN_A_ROW = 25
 """So many failed records without one success between them end the run: it is not the records."""
 
+FAILURES_SHOWN = 3
+"""Of them are shown then, with what was answered."""
+
 UNREADABLE = "unreadable: "
 """How the error of work begins whose answers could not be read."""
 
@@ -190,7 +193,7 @@ class Runner:
         self._latest: deque[int] = deque(maxlen=plan.stop_requests)  # rows of the latest requests before the frontier
         self._news: dict[int, Counter[bool]] = {}  # request -> its candidates: novel or not
         self._latest_news: deque[Counter[bool]] = deque(maxlen=plan.stop_requests)
-        self._failures = 0
+        self._failures: list[str] = []  # since the last success
         self._ended: Ended | None = None
         self._target = 0
         self._started = 0  # number of the next new request
@@ -471,9 +474,13 @@ class Runner:
     def _watch_failures(self, stage: AnyStage, number: int, error: str | None) -> None:
         if stage.free or number in self._again:  # stored failures that are tried again say nothing of the server now
             return
-        self._failures = self._failures + 1 if error is not None else 0
-        if self._failures >= FAILURES_IN_A_ROW:
-            msg = f"the last {self._failures} records all failed; the latest in stage {stage.label}: {error}"
+        if error is None:
+            self._failures.clear()
+            return
+        self._failures.append(f"stage {stage.label}: {error}")
+        if len(self._failures) >= FAILURES_IN_A_ROW:
+            latest = "".join(f"\n  {told}" for told in dict.fromkeys(self._failures[-FAILURES_SHOWN:]))
+            msg = f"the last {len(self._failures)} records all failed; the latest:{latest}"
             raise SelfInstructError(msg, remedy="selfinstruct doctor --base-url URL; then: selfinstruct resume RUN")
 
     # -- order ----------------------------------------------------------------------------------------------------

@@ -22,6 +22,10 @@ OwnFamily = Literal["weigh", "refuse", "allow"]
 OWN_WEIGHT = 0.5
 """Of a vote for an answer of the judge's own family; there is no published figure: it halves a lead and silences nobody."""
 
+FEWEST_LETTERS, OTHER = 20, 0.1
+"""A reason of so many letters, of which fewer than this share are of the language's script, is in another language: quotes
+of the material leave more."""
+
 LONGEST_RATIONALE = 600
 """Characters: two sentences fit, and a judge cannot lose itself."""
 
@@ -96,6 +100,16 @@ def on_scale(score: float, rubric: Rubric) -> float:
         msg = f"score {score:g} is none of {', '.join(map(number, rubric.scores))}"
         raise UnreadableError(msg)
     return near
+
+
+def other_language(rationale: str, language: str) -> bool:
+    """Say whether a reason is surely written in another language than was asked for, by its script: en or ko."""
+    letters = [one for one in rationale if one.isalpha()]
+    if len(letters) < FEWEST_LETTERS:
+        return False
+    hangul = sum("\uac00" <= one <= "\ud7a3" for one in letters) / len(letters)
+    latin = sum(one.isascii() for one in letters) / len(letters)
+    return hangul < OTHER if language == "ko" else latin < OTHER
 
 
 def weighted_median(votes: Sequence[Vote], weights: Sequence[float]) -> float:

@@ -82,6 +82,8 @@ class Ratings(Judge[Instance, Judgement]):
         flags = ["own_family"] if self.own(judge, one.provenance.model) else []
         if talks(one.text, task=work.ancestor(Instruction).text, given=work.ancestor(Instance).input):
             flags.append("addresses_judge")
+        if verdict.other_language(rationale, work.language):
+            flags.append("other_language")
         return work.make(Judgement, of=one.id, score=score, rationale=rationale, judge=judge, flags=tuple(flags))
 
 

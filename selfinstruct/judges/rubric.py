@@ -135,6 +135,8 @@ class RubricJudge(Judge[Response, Judgement]):
     ) -> Judgement:
         """Return the verdict, with the reason and the probabilities of the first of `found`: the one that is nearest to it."""
         nearest, reading = found[0]
+        if verdict.other_language(reading.rationale, work.language):
+            flags = (*flags, "other_language")
         expected, entropy = reading.expected or (None, None)
         return work.make(
             Judgement,

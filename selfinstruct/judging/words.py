@@ -113,6 +113,7 @@ def _marks(audit: Audit) -> Iterator[str]:
     words = {
         "addresses_judge": "are about an answer that addresses the judge",
         "doubtful": "are doubtful: votes far apart, or a judge that hesitated",
+        "other_language": "give their reason in another language than was asked for",
     }
     for flag, count in audit.flags.items():
         if flag != "own_family":

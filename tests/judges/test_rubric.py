@@ -95,8 +95,9 @@ async def test_later_tries_draw() -> None:
 def test_a_judge_that_is_never_readable_fails_its_rows(tmp_path: Path) -> None:
     """Not one score appears; the run stops by itself and says what failed."""
     loaded = recipe.load("demo", environment={}, sets=["engines.writer.unreadable_verdicts=1"])
-    with pytest.raises(Exception, match="stage judge: unreadable"):
+    with pytest.raises(Exception, match="stage judge: unreadable") as caught:
         pipeline.run_sync(loaded, tmp_path / "run", target=20)
+    assert str(caught.value).count("the answer: ") in {1, 2, 3}
     with read_run(tmp_path / "run") as store:
         assert not list(store.scan("judge"))
         failed = [row for row in store.works(failed=True) if row.stage == "judge"]
@@ -199,6 +200,28 @@ async def test_the_rubric_decides_scale_and_words() -> None:
         assert schema.schema_["properties"]["score"]["enum"] == [0, 1, 2, 3, 4, 5]
     with pytest.raises(UnreadableError):
         await made(RubricJudge(rubric="truthfulness"), *verdicts(0))
+
+
+@pytest.mark.parametrize(
+    ("language", "reason", "flagged"),
+    [
+        ("en", "Both rivers are named, and the form is kept.", False),
+        ("en", "두 강의 이름을 모두 댔고 요구한 형식을 그대로 지켰습니다.", True),
+        ("ko", "두 강의 이름을 모두 댔고 요구한 형식을 그대로 지켰습니다.", False),
+        ("ko", "Both rivers are named, and the form is kept.", True),
+        ("ko", "답변 'The Loire and the Rhine' 은 두 강을 모두 맞게 답했습니다.", False),
+        ("ko", "OK.", False),
+    ],
+)
+async def test_a_judge_that_answers_in_another_language_is_flagged(
+    language: str, reason: str, *, flagged: bool
+) -> None:
+    """Its score stands, and a reader is told."""
+    canned = Canned(f'{{"score":4,"rationale":"{reason}"}}')
+    (one,) = await RubricJudge().process(
+        ANSWER, work(ANSWER, canned, ancestors=[instruction(), instance("Loire")], language=language)
+    )
+    assert one.flags == (("other_language",) if flagged else ())
 
 
 def test_another_rubric_is_another_judge() -> None:
