@@ -65,7 +65,7 @@ async def row(stage: Instances, *, label_first: bool, chance: float, count: int)
         above: dict[str, Any] = {"id": f"t{number}", "parent": "", "provenance": PROVENANCE}
         record = Classification(**above, is_classification=label_first)
         ancestors = [Instruction(**above, text=text)]
-        made = await stage.process(record, work(record, ask, ancestors=ancestors, id=f"w{number}"))  # type: ignore[arg-type]
+        made = await stage.process(record, work(record, ask, ancestors=ancestors, id=f"w{number}"))
         labels = [one.output for one in made if isinstance(one, Instance)]
         written += [(record.id, label) for label in labels]
         first.append(labels.count(labels_of(text)[0]) / len(labels))

@@ -387,6 +387,12 @@ def answer_text(row: Row, *, reasoning: bool) -> str:
     return f"<think>\n{row.reasoning}\n</think>\n\n{row.output}" if reasoning and row.reasoning else row.output
 
 
+def least_kept(stages: Sequence[Stage[Any, Any]]) -> float | None:
+    """Return the lowest score of a row that passes every score gate of `stages`; None where there is no such gate."""
+    gates = (gate for stage in stages if stage.writes() is Row for gate in stage.gates if gate.kind == "score")
+    return max((gate.thresholds()["least"] for gate in gates), default=None)
+
+
 class HasTask(Protocol):
     """A row, a pair or a judged task: something that a user asked."""
 

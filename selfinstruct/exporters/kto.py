@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from selfinstruct.errors import BadInputError, NothingToExportError
 from selfinstruct.exporters._fragments import trl
 from selfinstruct.judged import JudgedTask
-from selfinstruct.records import Dropped, DropReason, Row
-from selfinstruct.stage import Exporter, task_text
+from selfinstruct.records import Dropped, DropReason
+from selfinstruct.stage import Exporter, least_kept, task_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -98,12 +98,6 @@ class Kto(Exporter):
     def fragments(self, train: str, validation: str = "") -> Mapping[str, str]:
         """TRL's lines."""
         return trl("KTO", train, validation)
-
-
-def least_kept(stages: Sequence[Stage[Any, Any]]) -> float | None:
-    """Return the lowest score of a row that passes every score gate of `stages`; None where there is no such gate."""
-    gates = (gate for stage in stages if stage.writes() is Row for gate in stage.gates if gate.kind == "score")
-    return max((gate.thresholds()["least"] for gate in gates), default=None)
 
 
 def _left_out(rule: str) -> Dropped:

@@ -10,6 +10,7 @@ from selfinstruct import families
 from selfinstruct.errors import BadInputError, UnreadableError
 from selfinstruct.text.reply import read_json
 from selfinstruct.text.score import in_range
+from selfinstruct.text.script import letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,12 +105,9 @@ def on_scale(score: float, rubric: Rubric) -> float:
 
 def other_language(rationale: str, language: str) -> bool:
     """Say whether a reason is surely written in another language than was asked for, by its script: en or ko."""
-    letters = [one for one in rationale if one.isalpha()]
-    if len(letters) < FEWEST_LETTERS:
-        return False
-    hangul = sum("\uac00" <= one <= "\ud7a3" for one in letters) / len(letters)
-    latin = sum(one.isascii() for one in letters) / len(letters)
-    return hangul < OTHER if language == "ko" else latin < OTHER
+    found = letters(rationale)
+    own = found.hangul if language == "ko" else found.latin
+    return sum(found) >= FEWEST_LETTERS and own < OTHER * sum(found)
 
 
 def weighted_median(votes: Sequence[Vote], weights: Sequence[float]) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from selfinstruct.exporters.kto import least_kept
 from selfinstruct.families import family
 from selfinstruct.judging import stored
 from selfinstruct.judging.bias import taken
@@ -16,6 +15,7 @@ from selfinstruct.judging.gain import Gain, Gainer
 from selfinstruct.judging.seen import Hesitation, Seen
 from selfinstruct.judging.stability import Agreement, Orders, orders
 from selfinstruct.records import Fate, Frozen, Instance, Judgement, PreferencePair
+from selfinstruct.stage import least_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

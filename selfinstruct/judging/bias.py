@@ -95,13 +95,20 @@ def corrected(
     """
     per_doubling = taken(slope)
     for task in tasks:
-        scored = [(one.id, one.score, doublings(one.text)) for one in task.candidates if one.score is not None]
-        middle = fmean(length for *_, length in scored) if scored else 0.0
-        made = {which: score - per_doubling * (length - middle) for which, score, length in scored}
-        yield task, {which: _within(score, scale) for which, score in made.items()}
+        off = for_length(task.candidates, per_doubling)
+        scores = {one.id: one.score for one in task.candidates if one.score is not None}
+        yield task, {which: within(score - off[which], scale) for which, score in scores.items()}
 
 
-def _within(score: float, scale: tuple[float, float] | None) -> float:
+def for_length(answers: Iterable[Candidate], per_doubling: float) -> dict[str, float]:
+    """Return the points that each scored answer of a task, by its id, has for being longer than they are in the mean."""
+    lengths = {one.id: doublings(one.text) for one in answers if one.score is not None}
+    middle = fmean(lengths.values()) if lengths else 0.0
+    return {which: per_doubling * (length - middle) for which, length in lengths.items()}
+
+
+def within(score: float, scale: tuple[float, float] | None) -> float:
+    """Return a score, or the end of the scale that it passes."""
     return min(max(score, scale[0]), scale[1]) if scale else score
 
 

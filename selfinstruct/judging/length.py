@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from selfinstruct import judged
-from selfinstruct.judging.bias import doublings
+from selfinstruct.judging.bias import for_length, within
 from selfinstruct.records import Judgement
 
 if TYPE_CHECKING:
@@ -19,14 +18,11 @@ def at_equal_length(work: Work, per_doubling: float, scale: tuple[float, float])
 
     A task with one answer keeps its score. The scores are copies: `raw_score` finds what the judge said.
     """
-    answers = [one for one in judged.below(work) if one.score is not None]
-    if not per_doubling or not answers:
+    off = for_length(judged.below(work), per_doubling) if per_doubling else {}
+    if not off:
         return work
-    middle = fmean(doublings(one.text) for one in answers)
-    off = {one.id: per_doubling * (doublings(one.text) - middle) for one in answers}
-    lowest, highest = scale
     below = (
-        one.model_copy(update={"score": min(highest, max(lowest, one.score - off[one.response]))})
+        one.model_copy(update={"score": within(one.score - off[one.response], scale)})
         if isinstance(one, Judgement) and one.response in off
         else one
         for one in work.below

@@ -8,10 +8,10 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfinstruct.errors import BadInputError, DamageError
-from selfinstruct.exporters.kto import least_kept
 from selfinstruct.files import sha256
 from selfinstruct.records import Fate, Judgement, content_id
 from selfinstruct.runs import open_stored
+from selfinstruct.stage import least_kept
 from selfinstruct.tables import place
 from selfinstruct.tables.layouts import parse_columns, read_tasks
 from selfinstruct.text.show import printable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from selfinstruct.judging.cut import Cut
 from selfinstruct.judging.repaired import own_pairing, pairs
 from selfinstruct.records import Frozen, PreferencePair
+from selfinstruct.text.script import letters
 from selfinstruct.text.tokens import count_words
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 BAR = 20
 """Characters of the longest bar."""
 SCRIPTS = ("hangul", "latin", "other")
-
-_HANGUL = re.compile(r"[\uac00-\ud7a3\u1100-\u11ff\u3131-\u318e]")
-_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
-_ANY = re.compile(r"[^\W\d_]")
 
 
 class Step(Frozen):
@@ -80,11 +76,7 @@ def chosen_scores(run: StoredRun, lowest: float) -> list[float] | None:
 
 def script(text: str) -> str:
     """Return the script that most letters of `text` are of: hangul, latin or other (no letter at all, too)."""
-    if text.isascii():
-        return "latin" if _LATIN.search(text) else "other"
-    hangul, latin = len(_HANGUL.findall(text)), len(_LATIN.findall(text))
-    other = len(_ANY.findall(text)) - hangul - latin
-    counts = {"hangul": hangul, "latin": latin, "other": other}
+    counts = letters(text)._asdict()
     return max(counts, key=lambda name: counts[name]) if any(counts.values()) else "other"
 
 

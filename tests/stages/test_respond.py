@@ -37,7 +37,7 @@ class Said:
 
 async def answers(stage: Respond, name: str = "n") -> tuple[list[Response], Said]:
     said, record = Said(), instance().model_copy(update={"id": name})
-    made = await stage.process(record, work(record, said, ancestors=[instruction()], id=f"w{name}"))  # type: ignore[arg-type]
+    made = await stage.process(record, work(record, said, ancestors=[instruction()], id=f"w{name}"))
     assert all(isinstance(one, Response) for one in made)
     return [one for one in made if isinstance(one, Response)], said
 

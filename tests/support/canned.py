@@ -9,7 +9,7 @@ from selfinstruct.engines.base import Completion, CompletionRequest, FinishReaso
 from selfinstruct.pool import Pool
 from selfinstruct.records import Classification, Instance, Instruction, Judgement, Provenance, Record, Request, Response
 from selfinstruct.seeds import load, shipped
-from selfinstruct.stage import Work
+from selfinstruct.stage import Ask, Work
 
 PROVENANCE = Provenance(stage="test", model="canned")
 SEEDS = load(shipped())[0]
@@ -41,7 +41,7 @@ class Canned:
 
 
 def work(
-    record: Record, canned: Canned, *, ancestors: Sequence[Record] = (), below: Sequence[Record] = (), pool: Pool | None = None,
+    record: Record, canned: Ask, *, ancestors: Sequence[Record] = (), below: Sequence[Record] = (), pool: Pool | None = None,
     **changes: Any,
 ) -> Work:  # fmt: skip
     values: dict[str, Any] = {
