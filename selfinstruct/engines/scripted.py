@@ -232,9 +232,7 @@ class ScriptedEngine(Engine):
         match wanted:
             case Asked.RATINGS:
                 letters = (chr(ord("A") + place) for place in range(len(named)))
-                return _json(
-                    {"ratings": [{"answer": letter, **one} for letter, one in zip(letters, named, strict=True)]}
-                )
+                return _json({"ratings": dict(zip(letters, named, strict=False))})
             case Asked.PREFERENCE:
                 (first, why), (second, _) = (said * 2)[:2]
                 better = "equal" if first == second else "A" if first > second else "B"
@@ -274,7 +272,9 @@ def _scores(request: CompletionRequest, prompt: str) -> list[float]:
 def _enum(schema: dict[str, Any]) -> list[float]:
     """Return the scores that a schema allows, wherever it has them."""
     own = schema.get("properties", {})
-    inner = own.get("ratings", {}).get("items", {}).get("properties", own)
+    several: dict[str, Any] = own.get("ratings", {}).get("properties", {})
+    one: dict[str, Any] = next(iter(several.values()), {})
+    inner = one.get("properties", own)
     return list(inner.get("score", {}).get("enum", []))
 
 

@@ -88,12 +88,9 @@ class Ratings(Judge[Instance, Judgement]):
 
 
 def _schema(rubric: Rubric, letters: tuple[str, ...]) -> JsonSchema:
-    entry = verdict.object_schema(
-        "Rating",
-        {"answer": {"enum": list(letters)}, "score": verdict.score_schema(rubric), "rationale": verdict.RATIONALE},
-    )
-    ratings = {"type": "array", "items": entry, "minItems": len(letters), "maxItems": len(letters)}
-    return schema("Ratings", {"ratings": ratings})
+    """Return an object with a key for each answer: a list would let a weak judge rate one answer twice and another never."""
+    entry = verdict.object_schema("Rating", {"score": verdict.score_schema(rubric), "rationale": verdict.RATIONALE})
+    return schema("Ratings", {"ratings": verdict.object_schema("Letters", dict.fromkeys(letters, entry))})
 
 
 def _read(text: str, rubric: Rubric, letters: Mapping[str, object]) -> dict[str, tuple[float, str]]:
@@ -103,11 +100,10 @@ def _read(text: str, rubric: Rubric, letters: Mapping[str, object]) -> dict[str,
         UnreadableError: one is missing, twice, unknown or without a score. No score is ever given to a neighbour.
     """
     entries = verdict.read_object(text).get("ratings")
-    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
-        msg = "no list of ratings in the verdict"
+    if not isinstance(entries, dict) or not all(isinstance(one, dict) for one in entries.values()):
+        msg = "no ratings by letter in the verdict"
         raise UnreadableError(msg)
-    named = [str(one.get("answer")) for one in entries]
-    if sorted(named) != sorted(letters):
-        msg = f"{len(letters)} answers ({', '.join(letters)}) and ratings of {', '.join(named)[:80] or 'none'}"
+    if sorted(entries) != sorted(letters):
+        msg = f"{len(letters)} answers ({', '.join(letters)}) and ratings of {', '.join(entries)[:80] or 'none'}"
         raise UnreadableError(msg)
-    return {name: verdict.read_entry(one, rubric) for name, one in zip(named, entries, strict=True)}
+    return {name: verdict.read_entry(one, rubric) for name, one in entries.items()}

@@ -19,8 +19,8 @@ ANSWERS = [Response(id=f"a{n}", parent="n", provenance=PROVENANCE, text=text) fo
 
 def ratings(letters: str, scores: dict[str, float] | None = None) -> str:
     known = scores or {}
-    entries = [{"answer": one, "score": known.get(one, 3), "rationale": "x"} for one in letters]
-    return json.dumps({"ratings": entries})
+    entries = [f'"{one}":{json.dumps({"score": known.get(one, 3), "rationale": "x"})}' for one in letters]
+    return f'{{"ratings":{{{",".join(entries)}}}}}'
 
 
 async def rated(answer: str, *, below: list[Response] = ANSWERS) -> tuple[list[Judgement], Canned]:
@@ -46,6 +46,7 @@ async def test_every_answer_has_its_own_score() -> None:
     "answer",
     [
         ratings("ABC"), ratings("ABCDD"), ratings("ABCE"), ratings("AABC"), ratings(""), '{"ratings":[1,2,3,4]}', "[3,3,3,3]",
+        '{"ratings":[{"answer":"A","score":3},{"answer":"A","score":3}]}',
         ratings("ABCD", {"C": 6}), ratings("ABCD").replace('"score": 3', '"score": null', 1), "A: 3\nB: 4\n\nC: 5",
     ],
 )  # fmt: skip

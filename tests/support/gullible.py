@@ -48,7 +48,7 @@ class Gullible(Engine):
                 return json.dumps(verdict)
             case "Ratings":
                 letters = dict.fromkeys(_LETTERS.findall(prompt))
-                return json.dumps({"ratings": [{"answer": letter, **verdict} for letter in letters]})
+                return json.dumps({"ratings": dict.fromkeys(letters, verdict)})
             case _:
                 return json.dumps({"better": "A" if score == FOOLED else "equal", "rationale": "So it is."})
 
