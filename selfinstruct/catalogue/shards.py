@@ -41,8 +41,8 @@ class Shards:
         for view, waiting in self._waiting.items():
             if waiting:
                 self._write(view)
-        for _, opened in self._open.values():
-            opened.close()
+        for opened in self._open.values():
+            opened[1].close()
 
     def add(self, view: str, row: dict[str, Any]) -> None:
         """Take a row with the columns of its view."""
