@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfinstruct import kinds
 from selfinstruct.catalogue.version import AUDIT, CARD, MANIFEST, VIEWS, File, Version
@@ -24,6 +24,9 @@ LONGEST_PATH = 200
 """Characters of a path in a version at most; Linux has 255 bytes for each part of one."""
 PAPERS = {CARD: "CARD.md", **{name: name for name in AUDIT}}
 """What goes with converted rows -> its name there: `datasets` would read a README.md as that of the folder that it lies in."""
+
+MADE_OF: dict[str, type[Any]] = {"sft": Row, "preference": PreferencePair}
+"""View -> the records that its rows stand for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ def _check_order(order: Order) -> None:
 def _exporter(form: str) -> Exporter:
     name = form.replace("-", "_")
     exporter: Exporter = kinds.resolve(name, Exporter, folders=EXPORTERS)(kind=name)
-    if exporter.reads not in {Row, PreferencePair}:
+    if exporter.reads not in MADE_OF.values():
         msg = f"{form} is made of all judged answers, of which a version has only those that were kept"
         able = ", ".join((*_of("sft"), *_of("preference")))
         raise BadInputError(
@@ -152,6 +155,6 @@ def _exporter(form: str) -> Exporter:
 
 def _of(view: str | None) -> list[str]:
     """Return the formats that are made of a view."""
-    wanted = {"sft": Row, "preference": PreferencePair}.get(view or "")
+    wanted: type[Any] | None = MADE_OF.get(view or "")
     found = [(one, kinds.resolve(one.replace("-", "_"), Exporter, folders=EXPORTERS)) for one in formats()]
     return [name for name, exporter in found if exporter.reads is wanted]

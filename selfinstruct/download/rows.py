@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import repeat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfinstruct.catalogue.version import VIEWS
 from selfinstruct.errors import DamageError
@@ -93,16 +93,17 @@ def read(
     score = made._fields.index("score" if view == "sft" else "score_chosen")
     for name, path in shards:
         for columns in _columns(name, path, view, names):
-            for row in map(made, *columns, repeat(scripted)):
+            rows: Iterator[Any] = map(made, *columns, repeat(scripted))
+            for row in rows:
                 value = row[score]
-                if least is not None and (value is None or value < least):  # type: ignore[operator] # a float: see the index
+                if least is not None and (value is None or value < least):
                     left_out["score"] += 1
                 else:
                     yield row
             came(len(columns[0]))
 
 
-def _columns(name: str, path: Path, view: str, names: list[str]) -> Iterator[list[list[object]]]:
+def _columns(name: str, path: Path, view: str, names: list[str]) -> Iterator[list[list[Any]]]:
     """Yield the columns of each batch."""
     import pyarrow as pa  # noqa: PLC0415 - 188 ms, wanted only here
     import pyarrow.compute as pc  # noqa: PLC0415
