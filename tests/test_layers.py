@@ -19,6 +19,7 @@ LAYERS = [
     {"errors"},
     {"families", "files"},
     {"text"},
+    {"pictures"},
     {"records"},
     {"rubrics", "prompts", "store", "seeds", "pool", "tables", "engines"},
     {"stage", "kinds", "slots", "price", "pace", "serving"},
@@ -31,11 +32,13 @@ LAYERS = [
     {"export"},
     {"catalogue"},
     {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor", "download"},
+    {"figures"},
     {"console"},
+    {"viewer"},
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"prefect", "datasets", "torch", "vllm", "pandas", "nltk", "sqlalchemy", "aiohttp", "pyarrow"}
+HEAVY = {"prefect", "datasets", "torch", "vllm", "pandas", "nltk", "sqlalchemy", "aiohttp", "pyarrow", "starlette", "uvicorn"}
 
 
 def _layer(name: str) -> int:
