@@ -32,8 +32,9 @@ def folder() -> Path:
 
 def place_of(version: Version, where: Path) -> Path:
     """Return the file of a version's index: named by the bytes of its shards, so that it can never be another's."""
-    digests = "\n".join(f"{name} {file.sha256}" for name, file in sorted(version.files.items()) if name.startswith("data/"))
-    return where / f"{hashlib.sha256(f'{FORMAT}\n{digests}'.encode()).hexdigest()[:32]}{SUFFIX}"
+    digests = [f"{name} {file.sha256}" for name, file in sorted(version.files.items()) if name.startswith("data/")]
+    key = hashlib.sha256("\n".join((str(FORMAT), *digests)).encode()).hexdigest()[:32]
+    return where / f"{key}{SUFFIX}"
 
 
 def used(path: Path) -> None:

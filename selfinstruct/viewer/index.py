@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from selfinstruct.text.script import letters
+from selfinstruct.figures.count import main_script
 from selfinstruct.viewer.folding import folded, terms
 
 if TYPE_CHECKING:
@@ -141,20 +141,20 @@ def _write(to: sqlite3.Connection, part: Sequence[tuple[str, Fact]]) -> None:
 
 def _facts(row: Fact) -> list[Any]:
     names = ("id", "score", "is_classification", "flags", "script", "version", "length", "model", "judge", "raw_score")
-    told = {**row, "script": script(row["instruction"] or ""), "length": len(row["output"] or ""), "flags": row["flags"] or ""}
+    told = {
+        **row,
+        "script": main_script(row["instruction"] or ""),
+        "length": len(row["output"] or ""),
+        "flags": row["flags"] or "",
+    }
     return [told[name] for name in names]
-
-
-def script(text: str) -> str:
-    """Return the script that most letters of `text` are of; empty where there are none."""
-    counted = letters(text)
-    most = max(counted)
-    return ("Hangul", "Latin", "other")[counted.index(most)] if most else ""
 
 
 def _storable(value: object) -> object:
     """Halves of surrogate pairs can stand in JSON, and in no file of SQLite."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and not value.isascii() else value
+    return (
+        value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and not value.isascii() else value
+    )
 
 
 class Index:
@@ -237,7 +237,9 @@ class Index:
         self, stage: str = "", rule: str = "", *, version: int | None = None, start: int = 0, count: int = 50
     ) -> Found:
         """Return a page of drops."""
-        wanted = [(f"{name} = ?", value) for name, value in (("stage", stage), ("rule", rule), ("version", version)) if value]
+        wanted = [
+            (f"{name} = ?", value) for name, value in (("stage", stage), ("rule", rule), ("version", version)) if value
+        ]
         where, values = " AND ".join(sql for sql, _ in wanted) or "TRUE", [value for _, value in wanted]
         rows = list(self._rows("dropped", f"{where} ORDER BY n LIMIT ? OFFSET ?", *values, count, start))
         return Found(rows, sum(n for key, n in self.drop_counts().items() if _matches(key, stage, rule, version)))

@@ -16,8 +16,14 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfinstruct.catalogue.version import RECIPE, Ref, Version
+from pydantic import ValidationError
+
+from selfinstruct.catalogue.version import FIGURES, RECIPE, Ref, Version
+from selfinstruct.catalogue.views import lineage_of, views
 from selfinstruct.errors import SelfInstructError
+from selfinstruct.figures.count import of_run
+from selfinstruct.figures.model import Figures, StageCounts
+from selfinstruct.runs import open_stored
 from selfinstruct.text.rouge import NoveltyIndex
 from selfinstruct.viewer import cache
 from selfinstruct.viewer.index import Index, build
@@ -97,6 +103,16 @@ class Shown(ABC):
     @abstractmethod
     def lineage(self, row: str) -> list[Fact]:
         """Return the steps that `runs.lineage` and `catalogue.views` tell of a row, first things first; empty when unknown."""
+
+    @property
+    @abstractmethod
+    def figures(self) -> Figures | None:
+        """Its figures; None where it has none."""
+
+    @property
+    @abstractmethod
+    def trial(self) -> bool:
+        """Whether it was made by the scripted engine."""
 
     @abstractmethod
     def paper(self, name: str) -> str:
@@ -196,6 +212,19 @@ class ShownVersion(Shown):
         return self.published.text(name) if name in self.manifest.files else ""
 
     @cached_property
+    def figures(self) -> Figures | None:
+        """Read `figures.json`; what a later selfinstruct wrote may not be readable."""
+        try:
+            return Figures.model_validate_json(self.paper(FIGURES))
+        except ValidationError:
+            return None
+
+    @property
+    def trial(self) -> bool:
+        """As the manifest says."""
+        return self.manifest.trial
+
+    @cached_property
     def recipe(self) -> Fact:
         """Read `recipe.yaml`."""
         from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 - wanted only for single rows
@@ -211,6 +240,8 @@ class ShownRun(Shown):
     """A run, which may still go on: its index and figures are those of a moment, taken anew when it has grown."""
 
     base = "/run"
+    NEWEST = 8
+    """Rows that are shown as the newest."""
     AGAIN = 10
     """An index is built anew at most so many times its building time after it was there."""
 
@@ -220,17 +251,17 @@ class ShownRun(Shown):
         Raises:
             BadInputError: there is none.
         """
-        from selfinstruct.runs import open_stored  # noqa: PLC0415 - sqlalchemy
-
         super().__init__()
         self.folder, self.title = folder, folder.name or str(folder)
         self._temporary = tempfile.TemporaryDirectory(prefix="selfinstruct-")
         self._numbers = count(1)
         self._index: Index | None = None
         self._size = self._seconds = self._ended = 0.0
+        self._figures: Figures | None = None
+        self._asof = ""
         with open_stored(folder) as run:
             self._recipe = run.recipe.model_dump(mode="json")
-            self.stages = {stage.label: stage for stage in run.recipe.stages}
+            self._trial = run.recipe.scripted
 
     def index(self, *, patience: float = PATIENCE) -> Index:
         """Return the index of the run as it was a moment ago; the first one is waited for."""
@@ -254,26 +285,22 @@ class ShownRun(Shown):
         return sum(path.stat().st_size for path in self.folder.glob("run.db*"))
 
     def _build(self, told: Callable[[int], None]) -> Index:
-        from selfinstruct.catalogue.views import views  # noqa: PLC0415 - sqlalchemy
-        from selfinstruct.runs import open_stored  # noqa: PLC0415
-
         began = time.monotonic()
         number = next(self._numbers)
         place = Path(self._temporary.name) / f"{number}.sqlite"
         with open_stored(self.folder) as run:
+            self._figures = of_run(run)
             build(place, ((view, row) for view, row in views(run, version=1) if view != "lineage"), told=told)
         for old in Path(self._temporary.name).glob("*.sqlite"):
             if int(old.stem) < number - 1:  # the one before may be in use
                 old.unlink()
         self._ended = time.monotonic()
         self._seconds = self._ended - began
+        self._asof = time.strftime("%H:%M:%S")
         return Index(place)
 
     def lineage(self, row: str) -> list[Fact]:
         """Return it from the store."""
-        from selfinstruct.catalogue.views import lineage_of  # noqa: PLC0415
-        from selfinstruct.runs import open_stored  # noqa: PLC0415
-
         with open_stored(self.folder) as run:
             return lineage_of(run, row)
 
@@ -287,6 +314,38 @@ class ShownRun(Shown):
         """The stored recipe."""
         return self._recipe
 
+    @property
+    def figures(self) -> Figures | None:
+        """Those of the moment at which the index was built; none before."""
+        return self._figures
+
+    @property
+    def trial(self) -> bool:
+        """As its recipe says."""
+        return self._trial
+
+    def news(self) -> Fact:
+        """Return how it stands now: `stages` (label -> counts), `target`, `ended`, `newest` rows, `works` (it goes on)."""
+        with open_stored(self.folder) as run:
+            accounts = run.accounts()
+            paths = sorted((path for _, path in run.store.paths(run.tree.rows)), reverse=True)[: self.NEWEST]
+            requests = sorted({int(path.partition(".")[0]) for path in paths})
+            found = {
+                row.path: body["record"] for row, body in run.store.of_requests(requests) if row.stage == run.tree.rows
+            }
+            return {
+                "ledger": accounts.ledger,
+                "stages": {
+                    label: StageCounts(**ledger.model_dump(), drops=accounts.drops_by_stage.get(label, {}))
+                    for label, ledger in accounts.stages.items()
+                },
+                "target": run.target,
+                "ended": run.ended,
+                "newest": [found[path] for path in paths if path in found],
+                "asof": self._asof,
+                "usage": accounts.calls,
+            }
+
 
 class Library:
     """A catalogue, and perhaps a run."""
@@ -299,9 +358,16 @@ class Library:
         self._known: dict[Ref, ShownVersion] = {}
         self._lock = threading.Lock()
 
+    @property
+    def where(self) -> str:
+        """Where it lies, for people."""
+        return self.catalogue.root if self.catalogue is not None else str(self.run.folder if self.run else "")
+
     def sets(self) -> dict[str, list[int]]:
         """Return name -> versions, the oldest first."""
-        return {} if self.catalogue is None else {name: self.catalogue.versions(name) for name in self.catalogue.names()}
+        return (
+            {} if self.catalogue is None else {name: self.catalogue.versions(name) for name in self.catalogue.names()}
+        )
 
     def version(self, wanted: Ref) -> ShownVersion:
         """Return a version, the latest where none is named.

@@ -111,7 +111,9 @@ def _answers(records: list[tuple[Fact, Fact]], row: Fact, pair: Fact | None) -> 
             verdicts.setdefault(str(one.get("of") or one.get("parent")), []).append(_verdict(step, one))
     made = [(step, one) for step, one in records if "text" in one and "shown" not in one and "judge" not in one]
     texts = [str(one.get("text", "")) for _, one in made]
-    written = next((one for _, one in records if "output" in one and "instruction" not in one and "text" not in one), None)
+    written = next(
+        (one for _, one in records if "output" in one and "instruction" not in one and "text" not in one), None
+    )
     if not made and written is not None:  # answered where the instance was written
         made, texts = [({"fate": "accepted", "stage": ""}, written)], [str(written.get("output", ""))]
     chosen = texts.index(row["output"]) if row["output"] in texts else None
@@ -189,7 +191,9 @@ def _label(stage: Fact) -> str:
 def _sampling(stage: object, drawn: object) -> str:
     """Return the parameters that were not left at nothing."""
     told = {**_dict(stage), **_dict(drawn)}
-    return ", ".join(f"{name} {_short(value)}" for name, value in told.items() if value not in (None, [], {}, 0, 0.0, ""))
+    return ", ".join(
+        f"{name} {_short(value)}" for name, value in told.items() if value not in (None, [], {}, 0, 0.0, "")
+    )
 
 
 def _short(value: object) -> str:

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from selfinstruct import __version__
+from selfinstruct.text.show import printable
 from selfinstruct.viewer import texts
 from selfinstruct.viewer.papers import paper
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from selfinstruct.viewer.links import Links
     from selfinstruct.viewer.wording import Words
 
 HERE = Path(__file__).parent
+NOTHING = "\N{EN DASH}"
+"""Stands where there is no figure."""
 
 
 @cache
@@ -30,28 +35,49 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     templates.filters.update(
-        shown=texts.shown, line=texts.line, found=texts.found, paper=paper, count=_count, score=_score, percent=_percent, size=_size
+        shown=texts.shown,
+        line=texts.line,
+        found=texts.found,
+        paper=paper,
+        count=_count,
+        score=_score,
+        percent=_percent,
+        size=_size,
+        figure=_figure,
     )
     return templates
 
 
-def page(name: str, words: Words, links: Links, **facts: Any) -> str:  # noqa: ANN401 - facts are of any shape
-    """Return the page or part of a page `templates/name.html` with `facts`."""
-    return _templates().get_template(f"{name}.html").render(
-        t=words, language=words.language, links=links, made_by=__version__, **facts
+def page(name: str, words: Words, links: Links, tongues: Mapping[str, str], **facts: Any) -> str:  # noqa: ANN401 - of any shape
+    """Return the page or part of a page `templates/name.html` with `facts`; `tongues`: language -> where it is.
+
+    A page in `tongues` is the same one in that language.
+    """
+    return (
+        _templates()
+        .get_template(f"{name}.html")
+        .render(t=words, language=words.language, links=links, tongues=tongues, made_by=__version__, **facts)
     )
 
 
 def _count(number: float | None) -> str:
-    return "–" if number is None else f"{number:,}"
+    return NOTHING if number is None else f"{number:,}"
 
 
 def _score(number: float | None) -> str:
-    return "–" if number is None else f"{number:.2f}".rstrip("0").rstrip(".")
+    return NOTHING if number is None else f"{number:.2f}".rstrip("0").rstrip(".")
+
+
+def _figure(told: object) -> str:
+    """Return a figure of a drop, which may be a number or a word."""
+    try:
+        return f"{float(str(told)):.3f}".rstrip("0").rstrip(".")
+    except ValueError:
+        return printable(told, longest=60)
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
+    return NOTHING if share is None else f"{100 * share:.1f} %"
 
 
 def _size(number: float) -> str:

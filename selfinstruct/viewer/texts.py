@@ -1,4 +1,4 @@
-"""Hostile text as safe HTML: everything escaped, control and direction characters made visible, likenesses and differences marked.
+"""Hostile text as safe HTML: escaped, control and direction characters made visible, likenesses and differences marked.
 
 Whatever leaves this module as Markup is made of escaped text and of tags that stand here.
 """

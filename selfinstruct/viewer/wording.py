@@ -23,6 +23,10 @@ class Words:
         shown = {name: f"{value:,}" if isinstance(value, int) else value for name, value in values.items()}
         return self._texts[key].format(**shown)
 
+    def raw(self, key: str) -> str:
+        """Return the text of `key` with its places left open, for a script to fill."""
+        return self._texts[key]
+
     def of(self, group: str, name: str) -> str:
         """Return the text of `group.name`, or `name` itself where there is none: names of rules, stages, scripts."""
         return self._texts.get(f"{group}.{name}", name)
