@@ -123,14 +123,31 @@ def _verbs(figures: Figures, words: Words) -> str:
 def _lengths(lengths: Lengths, words: Words, name: str) -> str:
     if not lengths.rows:
         return ""
-    bins = [
-        pictures.Bin(*map(float, length_bounds(number)), count) for number, count in sorted(lengths.characters.items())
-    ]
+    bins = []
+    for number, count in sorted(lengths.characters.items()):
+        low, beyond = length_bounds(number)
+        bins.append(pictures.Bin(low, beyond, count))
     return pictures.histogram(
         bins, title=words(f"chart.{name}"), words=_said(words, "axis.characters"), logarithmic=True, name=name
     )
 
 
 def _shares(counts: Counts, words: Words, name: str, group: str, link: Callable[[str], str] | None = None) -> str:
-    items = [pictures.Share(one, count, words.of(group, one)) for one, count in counts.items()]
-    return pictures.shares(items, title=words(f"chart.{name}"), other=words("other"), link=link) if items else ""
+    items = [pictures.Share(one, count, words.of(group, one)) for one, count in counts.items() if count]
+    return (
+        pictures.shares(items, title=words(f"chart.{name}"), other=words("other"), link=link) if len(items) > 1 else ""
+    )
+
+
+def singles(figures: Figures, words: Words) -> list[tuple[str, str]]:
+    """Return (name, what it is) of all shares that are of one thing only: a picture of 100 % tells nothing."""
+    told = {
+        "scripts": (figures.scripts, "script"),
+        "output_scripts": (figures.output_scripts, "script"),
+        "models": (figures.models.get("answer", {}), "model"),
+    }
+    return [
+        (words(f"chart.{name}"), words.of(group, next(iter(counts))))
+        for name, (counts, group) in told.items()
+        if len(counts) == 1
+    ]

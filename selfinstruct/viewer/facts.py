@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from selfinstruct.catalogue.version import AUDIT, CARD, DIFF, Ref
 from selfinstruct.figures.model import Figures
 from selfinstruct.viewer import sending, texts
-from selfinstruct.viewer.charts import charts, funnel
+from selfinstruct.viewer.charts import charts, funnel, singles
 from selfinstruct.viewer.folding import terms
 from selfinstruct.viewer.index import ORDERS, Asked
 from selfinstruct.viewer.library import ShownRun, ShownVersion
@@ -25,6 +25,8 @@ Fact = dict[str, Any]
 
 NOTHING = "\N{EN DASH}"
 """Stands where there is no figure."""
+COMMON = 0.9
+"""Share of rows from which a flag is not told at each of them."""
 PAGE = 50
 """Rows of a page."""
 
@@ -52,6 +54,7 @@ def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
         "versions": library.sets().get(name, [])[::-1],
         "numbers": numbers(shown, words),
         "charts": drawn,
+        "singles": singles(figures, words) if figures else [],
         "formats": downloads(shown, library, links),
         "papers": {name: shown.paper(file) for name, file in (("diff", DIFF[1]), ("card", CARD), ("audit", AUDIT[1]))},
         **(news(shown, words, links) if isinstance(shown, ShownRun) else {}),
@@ -120,13 +123,15 @@ def rows(shown: Shown, asked: Asked, number: int) -> Fact:
     """A page of rows; `number` counts from 1."""
     index = shown.index()
     found = index.find(asked, start=(number - 1) * PAGE, count=PAGE)
+    facets = index.facets()
     return {
         "shown": shown,
         "asked": asked,
         "form": form(asked),
         "terms": terms(asked.text),
         "found": found,
-        "facets": index.facets(),
+        "facets": facets,
+        "told": [flag for flag, rows in facets["flags"].items() if rows < COMMON * index.count()],
         "orders": list(ORDERS),
         "number": number,
         "pages": max(1, -(-found.total // PAGE)),
@@ -188,14 +193,14 @@ def drops(shown: Shown, stage: str, rule: str, version: int | None, number: int)
         if version is None or came == version:
             counted[one, why] = counted.get((one, why), 0) + count
     found = index.drops(stage, rule, version=version, start=(number - 1) * PAGE, count=PAGE)
-    for one in found.rows:
-        one["proof"] = evidence(one["evidence"])
+    for fact in found.rows:
+        fact["proof"] = evidence(fact["evidence"])
     return {
         "shown": shown,
         "stage": stage,
         "rule": rule,
         "version": version,
-        "versions": versions,
+        "versions": dict(sorted(versions.items())),
         "counted": sorted(counted.items(), key=lambda one: -one[1]),
         "total": sum(counted.values()),
         "found": found,
@@ -252,13 +257,14 @@ def _side_by_side(first: Shown, second: Shown, words: Words) -> list[tuple[str, 
     told: list[tuple[str, str, str, str]] = []
 
     def put(name: str, one: float | None, other: float | None, form: str) -> None:
-        if one is None and other is None:
-            return
-        change = "" if one is None or other is None else format(other - one, f"+{form}")
-        told.append((name, *(NOTHING if value is None else format(value, form) for value in (one, other)), change))
+        sides = [NOTHING if value is None else format(value, form) for value in (one, other)]
+        if sides != [NOTHING, NOTHING]:
+            change = "" if one is None or other is None else format(other - one, f"+{form}")
+            told.append((name, sides[0], sides[1], change))
 
     for key, view in (("number.rows", "sft"), ("number.pairs", "preference"), ("number.dropped", "dropped")):
-        put(words(key), *(one.manifest.rows.get(view, 0) if one.manifest else None for one in (first, second)), ",")
+        was, now = (one.manifest.rows.get(view, 0) if one.manifest else None for one in (first, second))
+        put(words(key), was, now, ",")
     a, b = first.figures, second.figures
     if a is None or b is None:
         return told
@@ -268,6 +274,6 @@ def _side_by_side(first: Shown, second: Shown, words: Words) -> list[tuple[str, 
     put(words("chart.instruction"), a.instruction.quantile(0.5), b.instruction.quantile(0.5), ",.0f")
     put(words("chart.output"), a.output.quantile(0.5), b.output.quantile(0.5), ",.0f")
     for script in dict.fromkeys((*b.scripts, *a.scripts)):
-        shares = (one.scripts.get(script, 0) / one.rows if one.rows else None for one in (a, b))
-        put(f"{words('script')}: {words.of('script', script)}", *shares, ".1%")
+        was_share, share = (one.scripts.get(script, 0) / one.rows if one.rows else None for one in (a, b))
+        put(f"{words('script')}: {words.of('script', script)}", was_share, share, ".1%")
     return told

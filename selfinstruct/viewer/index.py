@@ -47,6 +47,8 @@ CREATE INDEX dropped_id ON dropped(id);
 CREATE INDEX spots_root ON spots(root);
 ANALYZE;
 """
+_OF_DROPS = ("id", "stage", "rule", "figure", "threshold", "text", "evidence", "version")
+_OF_SPOTS = ("id", "shard", "part", "offset", "root")
 ORDERS = {
     "": "n",
     "newest": "n DESC",
@@ -129,13 +131,11 @@ def _write(to: sqlite3.Connection, part: Sequence[tuple[str, Fact]]) -> None:
             to.execute("INSERT INTO texts VALUES (?,?,?,?)", (cursor.lastrowid, *texts))
             to.execute("INSERT INTO searched VALUES (?,?)", (cursor.lastrowid, folded("\n".join((*texts, row["id"])))))
         elif view == "dropped":
-            names = ("id", "stage", "rule", "figure", "threshold", "text", "evidence", "version")
-            to.execute("INSERT INTO dropped VALUES (NULL,?,?,?,?,?,?,?,?)", [row[name] for name in names])
+            to.execute("INSERT INTO dropped VALUES (NULL,?,?,?,?,?,?,?,?)", [row[name] for name in _OF_DROPS])
         elif view == "seeds":
             to.execute("INSERT OR IGNORE INTO seeds VALUES (?,?)", (row["id"], row["instruction"]))
-        elif view == "lineage" and "shard" in row:
-            names = ("id", "shard", "part", "offset", "root")
-            to.execute("INSERT OR IGNORE INTO spots VALUES (?,?,?,?,?)", [row[name] for name in names])
+        elif view == "lineage":
+            to.execute("INSERT OR IGNORE INTO spots VALUES (?,?,?,?,?)", [row[name] for name in _OF_SPOTS])
     to.execute("COMMIT")
 
 

@@ -227,7 +227,8 @@ class ShownVersion(Shown):
     @cached_property
     def recipe(self) -> Fact:
         """Read `recipe.yaml`."""
-        from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 - wanted only for single rows
+        from ruamel.yaml import YAML  # noqa: PLC0415 - wanted only for single rows
+        from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
         try:
             told = YAML(typ="safe", pure=True).load(self.paper(RECIPE))

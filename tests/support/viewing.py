@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from selfinstruct.catalogue.place import Catalogue
-from selfinstruct.catalogue.version import FIGURES, File, MANIFEST, Ref, Version
+from selfinstruct.catalogue.version import FIGURES, MANIFEST, File, Ref, Version
 from selfinstruct.figures.count import of_run
 from selfinstruct.figures.model import Figures
 from selfinstruct.files import sha256
