@@ -64,7 +64,7 @@ def _row(one: Share, colour: str, address: str | None, y: float, scale: float, w
         "rect", tooltip(f"{name}: {one.count:,}"), x=16 + LABEL, y=y, width=max(one.count * scale, 1.0), height=BAR, rx=2,
         fill=colour, class_="part", data_label=one.label or None, data_count=one.count,
     )  # fmt: skip
-    label = text(name, 16, y + 11, room=LABEL - 10)
+    label = text(name, 16, y + 11, room=LABEL - 18)
     share = one.count / whole
     told = f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"  # noqa: PLR2004 - two digits either way
     return element(

@@ -11,7 +11,7 @@ SIZE, TOP = 720, 40
 INNER, MIDDLE, OUTER = 62.0, 168.0, 286.0
 VERBS, NOUNS = 20, 4
 _THIN = 12
-"""Pixels along the inner side of a segment: what is narrower has no label, only a tooltip."""
+"""Pixels along a third of a segment's depth: what is narrower has no label, only a tooltip."""
 
 
 def sunburst(
@@ -27,7 +27,8 @@ def sunburst(
 ) -> str:
     """Return the picture: the largest `verbs` with their largest `nouns`; the rest of both is `other`, in grey.
 
-    Segments carry data-verb, data-noun and data-count. `caption` stands below the total in the middle.
+    An object called "" belongs to the rest. Segments carry data-verb, data-noun and data-count. `caption` stands below the
+    total in the middle.
     """
     sums = {verb: sum(objects.values()) for verb, objects in tree.items()}
     whole = sum(sums.values())
@@ -61,9 +62,10 @@ def sunburst(
 
 
 def _largest(objects: Mapping[str, int], most: int) -> list[tuple[str | None, int]]:
-    """Return the largest ones, and the rest together under None."""
-    ordered = sorted(((noun, count) for noun, count in objects.items() if count), key=lambda one: (-one[1], one[0]))
-    rest = sum(count for _, count in ordered[most:])
+    """Return the largest ones, and the rest, with what has no name, together under None."""
+    named = [(noun, count) for noun, count in objects.items() if count and noun]
+    ordered = sorted(named, key=lambda one: (-one[1], one[0]))
+    rest = sum(count for _, count in ordered[most:]) + objects.get("", 0)
     return [*ordered[:most], *([(None, rest)] if rest else [])]
 
 
@@ -86,12 +88,12 @@ def _segment(
     arrow = " \N{RIGHTWARDS ARROW} "
     whole = f"{verb if noun is None else arrow.join((verb, noun))}: {count:,}"
     shape = element(
-        "path", tooltip(whole), d=_path(start, min(share, 0.99999), *radii), fill=colour, fill_opacity=opacity, fill_rule="evenodd",
-        stroke="#ffffff", stroke_width=0.8, stroke_opacity=0.6, class_="segment", data_verb=verb, data_noun=noun, data_count=count,
+        "path", tooltip(whole), d=_path(start, min(share, 0.99999), *radii), fill=colour, fill_opacity=opacity,
+        stroke="#ffffff", stroke_width=0.8, stroke_opacity=0.6,
+        class_="segment", data_verb=verb, data_noun=noun, data_count=count,
     )  # fmt: skip
-    return shape + (
-        _label(name, start + share / 2, radii, inside=noun is None) if 2 * pi * share * radii[0] >= _THIN else ""
-    )
+    arc = 2 * pi * share * (2 * radii[0] + radii[1]) / 3
+    return shape + (_label(name, start + share / 2, radii, inside=noun is None) if arc >= _THIN else "")
 
 
 def _path(start: float, share: float, inner: float, outer: float) -> str:
