@@ -194,4 +194,4 @@ def _verbs(figures: Figures, words: Words, *, standalone: bool) -> str:
     }
     if not tree:
         return ""
-    return pictures.sunburst(tree, title=words.verbs, other=words.other, caption=words.rows, standalone=standalone)
+    return pictures.sunburst(tree, title=words.verbs, caption=words.rows, rest=False, standalone=standalone)

@@ -22,6 +22,7 @@ from selfinstruct.pictures.svg import (
 )
 
 WIDE, HIGH, LEFT, RIGHT, TOP, BOTTOM = 720, 310, 58, 704, 92, 262
+_EVEN, _MOST_TICKS = 8, 12
 _ROOM = 240
 """Pixels of the word at the threshold."""
 
@@ -108,10 +109,10 @@ def histogram(
 
 
 def _axis(low: float, high: float, *, logarithmic: bool) -> Callable[[float], float]:
-    """Return what puts a value on the axis. On a logarithmic one, 1 is added: empty texts have a place."""
+    """Return what puts a value on the axis. A logarithmic one begins at 0, evenly up to about 8: empty texts have a place."""
 
     def bent(value: float) -> float:
-        return log2(value + 1) if logarithmic else value
+        return log2(value / _EVEN + 1) if logarithmic else value
 
     span = bent(high) - bent(low) or 1.0
     return lambda value: LEFT + (RIGHT - LEFT) * (bent(min(max(value, low), high)) - bent(low)) / span
@@ -159,7 +160,8 @@ def _tick(value: float, x: float) -> str:
 
 def _ticks(low: float, high: float, *, logarithmic: bool) -> list[float]:
     if logarithmic:
-        return [value for value in (0, *(2 * 4**power for power in range(20))) if low <= value <= high]
+        found = [value for value in (0, *(2**power for power in range(3, 40))) if low <= value <= high]
+        return found[:: 1 + len(found) // _MOST_TICKS]
     return [low + one for one in nice_steps(high - low, parts=6) if low + one <= high + 1e-9]
 
 

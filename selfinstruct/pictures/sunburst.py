@@ -23,17 +23,24 @@ def sunburst(
     nouns: int = NOUNS,
     other: str = "other",
     caption: str = "",
+    rest: bool = True,
     standalone: bool = False,
 ) -> str:
     """Return the picture: the largest `verbs` with their largest `nouns`; the rest of both is `other`, in grey.
 
+    Without the `rest` only what is shown has a place on the rings, and the middle says how many of all that is: where there are
+    thousands of pairs, the rest would be most of the picture (so drew Self-Instruct its figure of verbs and nouns).
+
     An object called "" belongs to the rest. Segments carry data-verb, data-noun and data-count. `caption` stands below the
     total in the middle.
     """
+    total = sum(sum(objects.values()) for objects in tree.values())
+    if not rest:
+        tree = {verb: {noun: n for noun, n in _largest(objects, nouns) if noun} for verb, objects in tree.items()}
     sums = {verb: sum(objects.values()) for verb, objects in tree.items()}
-    whole = sum(sums.values())
     ordered = sorted((verb for verb in tree if sums[verb]), key=lambda verb: (-sums[verb], verb))
-    shown, rest = ordered[:verbs], sum(sums[verb] for verb in ordered[verbs:])
+    shown, beyond = ordered[:verbs], sum(sums[verb] for verb in ordered[verbs:]) if rest else 0
+    whole = sum(sums[verb] for verb in shown) + beyond
     parts, turn = [], 0.0
     for at, verb in enumerate(shown):
         colour = SERIES[at % len(SERIES)]
@@ -45,11 +52,16 @@ def sunburst(
             parts.append(_segment(start, count / whole, (MIDDLE, OUTER), fill, (verb, named), count, opacity=faint))
             start += count / whole
         turn += sums[verb] / whole
-    if rest:
-        parts.append(_segment(turn, rest / whole, (INNER, MIDDLE), OPEN, (other, None), rest, opacity=0.6))
+    if beyond:
+        parts.append(_segment(turn, beyond / whole, (INNER, MIDDLE), OPEN, (other, None), beyond, opacity=0.6))
     told = "; ".join(f"{verb} {sums[verb]:,}: {_told(tree[verb], nouns)}" for verb in shown)
     middle = text(f"{whole:,}", 0, 0 if caption else 5, size=LARGE + 6, text_anchor="middle", font_weight=600)
-    middle += text(caption, 0, 18, room=2 * INNER - 16, text_anchor="middle", fill_opacity=0.75) if caption else ""
+    caption = caption if whole == total else f"/ {total:,} {caption}"
+    middle += (
+        text(caption, 0, 18, size=SMALL, room=2 * INNER - 16, text_anchor="middle", fill_opacity=0.75)
+        if caption
+        else ""
+    )
     rings = element("g", *parts, middle, transform=f"translate({SIZE / 2:g} {TOP + OUTER + 6:g})")
     return drawing(
         heading(title, SIZE) + rings,
