@@ -30,6 +30,7 @@ LAYERS = [
     {"runs", "formats"},
     {"judging", "split"},
     {"export"},
+    {"catalogue"},
     {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor"},
     {"figures"},
     {"console"},
