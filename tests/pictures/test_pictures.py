@@ -8,7 +8,7 @@ from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfinstruct.pictures import (
@@ -225,6 +225,7 @@ def test_nothing_to_show_is_a_picture_too() -> None:
         assert parsed(svg).get("role") == "img"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), st.floats(5, 200))
 def test_a_cut_text_fits(said: str, room: float) -> None:
     """What is left is within the room, and a beginning of the text."""
@@ -233,6 +234,7 @@ def test_a_cut_text_fits(said: str, room: float) -> None:
     assert said.startswith(shown.rstrip("\N{HORIZONTAL ELLIPSIS}"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1, max_size=12))
 def test_bars_stay_within_the_picture(counts: list[tuple[int, int]]) -> None:
     """However large the counts, no bar leaves the picture."""
