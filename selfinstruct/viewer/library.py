@@ -166,6 +166,7 @@ class ShownVersion(Shown):
 
     def _build(self, told: Callable[[int], None]) -> Index:
         place = cache.place_of(self.manifest, self._caches)
+        _ = self.recipe  # takes 0.3 s the first time
         if not place.exists():
             build(place, self._views(), told=told)
         cache.used(place)
