@@ -17,13 +17,15 @@ from selfinstruct.runs import lineage, open_stored
 from tests.support.fake_server import FakeServer, scripted
 from tests.support.hostile import HOSTILE
 
+UNSTORABLE = "a\x00b\ud800c"
+"""NUL and half a character: replaced where answers are read, so that they are never stored."""
 LICENCES = {"dataset": "cc0-1.0", "tiny": "unknown"}
 
 
 @pytest.fixture
 async def run(tmp_path: Path) -> Path:
     """A run whose answers each hold one of them, in turn."""
-    texts = itertools.cycle(HOSTILE.values())
+    texts = itertools.cycle((*HOSTILE.values(), UNSTORABLE))
     engine = ScriptedEngine()
 
     async def answer(body: dict[str, Any]) -> dict[str, Any]:
@@ -63,6 +65,7 @@ async def test_what_was_written_is_what_is_read(run: Path, tmp_path: Path) -> No
         name for name, text in HOSTILE.items() for record in records.values() if text in str((record or {}).get("text"))
     }
     assert seen >= HOSTILE.keys() - {"thinking"}, HOSTILE.keys() - seen
+    assert "a\ufffdb\ufffdc" in str(records)
     told = {name for name, text in HOSTILE.items() for row in rows if text in row["output"]}
     assert len(told) > 20
     files = sorted(str(path) for path in (tmp_path / "c/hostile/1/data/sft").iterdir())
