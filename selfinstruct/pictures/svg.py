@@ -89,7 +89,7 @@ def drawing(
         viewBox=f"0 0 {number(wide)} {number(high)}",
         width=wide if standalone else None,
         height=high if standalone else None,
-        role="img",
+        role="group" if "<a " in body else "img",  # of an image, nobody hears the links
         class_=f"chart chart-{kind}",
         direction="ltr",
         font_family=FONT,
