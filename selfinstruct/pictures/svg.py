@@ -100,7 +100,7 @@ def drawing(
 
 def heading(title: str, wide: float) -> str:
     """Return the title as it stands above every chart."""
-    return text(title, 16, 26, size=LARGE, room=wide - 32, font_weight=600, class_="chart-title")
+    return text(title, 16, 26, size=LARGE, room=0.9 * (wide - 32), font_weight=600, class_="chart-title")
 
 
 def legend(entries: list[tuple[str, str]], x: float, y: float) -> str:
