@@ -95,6 +95,7 @@ class Example(Frozen):
     id: str
     stage: str
     text: str
+    """Of what was dropped; its instruction, where nothing was made that could be shown."""
     figure: float | str | None = None
     threshold: float | str | None = None
     evidence: str = ""
