@@ -71,7 +71,9 @@ def _info(version: Version, view: str) -> dict[str, Any]:
     return {
         "config_name": view,
         "features": [{"name": name, "dtype": kind} for name, kind in VIEWS[view].items()],
-        "splits": [{"name": "train", "num_bytes": size, "num_examples": version.rows[view]}],  # bytes: must be said; as they lie
+        "splits": [
+            {"name": "train", "num_bytes": size, "num_examples": version.rows[view]}
+        ],  # bytes: must be said; as they lie
         "download_size": size,
         "dataset_size": size,
     }

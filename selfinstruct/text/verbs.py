@@ -24,7 +24,9 @@ _HANGUL = re.compile("[\uac00-\ud7a3]")
 _LATIN = re.compile("[A-Za-z]")
 _SENTENCE = re.compile(r"(?<=[.!?\u3002])\s+|\n+")
 _EOJEOL = re.compile("[\uac00-\ud7a3A-Za-z0-9]+")
-_HADA = re.compile("^(.*?)(?:해주세요|해보세요|해주십시오|해줘요?|하십시오|하시오|하세요|해라|하라|해요|하기|하여|해봐|해야|해)$")
+_HADA = re.compile(
+    "^(.*?)(?:해주세요|해보세요|해주십시오|해줘요?|하십시오|하시오|하세요|해라|하라|해요|하기|하여|해봐|해야|해)$"
+)
 _PLAIN = re.compile("^(.+?)(?:으세요|세요|으십시오|십시오|으시오|시오)$")
 _FORMAL = re.compile("^(.{2,})합니다$")
 _OBJECT = re.compile("^(.+)[을를]$")
@@ -66,7 +68,8 @@ def _is_asked(word: str, following: str) -> bool:
     return (
         following in {"the", "a", "an", "this", "these", "your", "my"}
         and word.isalpha()
-        and not word.endswith(("ing", "ed", "ly")) and not re.search("[^s]s$", word)
+        and not word.endswith(("ing", "ed", "ly"))
+        and not re.search("[^s]s$", word)
         and not any(word in lists[name] for name in ("bounds", "determiners", "before"))
     )
 
@@ -78,7 +81,9 @@ def _noun(tokens: list[str]) -> str:
     for place, token in enumerate(tokens):
         word = token.lower()
         following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
-        joined = word in {"and", "or", ","} and phrase and _is_adjective(phrase[-1]) and following not in lists["bounds"]
+        joined = (
+            word in {"and", "or", ","} and phrase and _is_adjective(phrase[-1]) and following not in lists["bounds"]
+        )
         if joined or (not phrase and (word in lists["determiners"] or token in _OPENING or token.isdigit())):
             continue
         if word in lists["bounds"] or not token[0].isalpha() or (phrase and word in lists["after"]):

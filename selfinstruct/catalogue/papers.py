@@ -1,0 +1,60 @@
+"""Writes what stands beside the data of a version: recipe, audit, figures, diff, card, Croissant. Knows no manifest but its draft."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from selfinstruct.catalogue.card import Facts, card
+from selfinstruct.catalogue.croissant import croissant
+from selfinstruct.catalogue.diff import diff, page
+from selfinstruct.catalogue.version import AUDIT, CARD, CROISSANT, DIFF, FIGURES, File
+from selfinstruct.figures.count import of_run
+from selfinstruct.figures.model import Figures
+from selfinstruct.files import sha256
+from selfinstruct.judging import page as audit_page
+from selfinstruct.judging.audit import audit, can_audit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from selfinstruct.catalogue.diff import Limits
+    from selfinstruct.catalogue.place import Published
+    from selfinstruct.catalogue.version import Version
+    from selfinstruct.judging.cut import Cut
+    from selfinstruct.runs import StoredRun
+
+
+def write_papers(
+    run: StoredRun,
+    folder: Path,
+    draft: Version,
+    *,
+    base: Published | None = None,
+    cut: Cut | None = None,
+    limits: Limits | None = None,
+) -> None:
+    """Write them to `folder`, where the recipe lies already; `draft` is the manifest with all shards among its files.
+
+    Raises:
+        BadInputError: the base has no figures.
+    """
+    added = of_run(run, cut)
+    before = None if base is None else Figures.model_validate_json(base.text(FIGURES))
+    figures = added if before is None else before + added
+    compared = None if before is None else diff(draft, before, added, limits=limits)
+    audited = audit(run).under(cut) if can_audit(run) else None
+    facts = Facts(draft, figures, ordered=run.target, seed=run.recipe.seed, audited=audited, diff=compared)
+    texts = {FIGURES: figures.model_dump_json(indent=2) + "\n", CARD: card(facts)}
+    if audited is not None:
+        texts |= dict(zip(AUDIT, (audited.model_dump_json(indent=2) + "\n", audit_page.page(audited)), strict=True))
+    if compared is not None:
+        texts |= dict(zip(DIFF, (compared.model_dump_json(indent=2) + "\n", page(compared)), strict=True))
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    papers = {path.name: _file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    described = draft.model_copy(update={"files": {**papers, **draft.files}})
+    (folder / CROISSANT).write_text(croissant(described), encoding="utf-8")
+
+
+def _file(path: Path) -> File:
+    return File(sha256=sha256(path), bytes=path.stat().st_size)
