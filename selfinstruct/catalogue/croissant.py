@@ -1,4 +1,4 @@
-"""A version in Croissant (docs.mlcommons.org/croissant): JSON-LD that dataset searches and loaders read. Knows the manifest alone."""
+"""A version in Croissant (docs.mlcommons.org/croissant): JSON-LD for searches and loaders. Knows the manifest alone."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TYPES = {"string": "sc:Text", "bool": "sc:Boolean", "float64": "cr:Float64", "in
 FORMATS = {".parquet": "application/x-parquet", ".json": "application/json", ".yaml": "application/yaml",
            ".md": "text/markdown", ".svg": "image/svg+xml"}  # fmt: skip
 """Suffix -> media type; all else is `application/octet-stream`."""
-_TERMS = (
-    "citeAs column conformsTo containedIn data dataType equivalentProperty examples extract field fileObject fileProperty fileSet "
-    "format includes isArray isLiveDataset jsonPath key md5 parentField path readLines recordSet references regex repeated "
-    "replace samplingRate separator source subField transform unArchive value"
-).split()
+_TERMS = """
+citeAs column conformsTo containedIn data dataType equivalentProperty examples extract field fileObject
+fileProperty fileSet format includes isArray isLiveDataset jsonPath key md5 parentField path readLines recordSet
+references regex repeated replace samplingRate separator source subField transform unArchive value
+"""
 """Words of Croissant's own that stand in a description."""
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -29,7 +29,7 @@ _CONTEXT: dict[str, Any] = {
     "cr": "http://mlcommons.org/croissant/",
     "rai": "http://mlcommons.org/croissant/RAI/",
     "dct": "http://purl.org/dc/terms/",
-    **{term: f"cr:{term}" for term in _TERMS},
+    **{term: f"cr:{term}" for term in _TERMS.split()},
     "conformsTo": "dct:conformsTo",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},

@@ -10,7 +10,6 @@ from pydantic import Field
 from selfinstruct.catalogue.drift import Drift, drift
 from selfinstruct.figures.bins import PER_DOUBLING, length_bounds
 from selfinstruct.records import Frozen
-from selfinstruct.text.markdown import span, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +85,8 @@ class Diff(Frozen):
     before: dict[str, int]
     added: dict[str, int]
     """View -> rows."""
+    changed: tuple[str, ...]
+    """What was made otherwise, a line each."""
     compared: tuple[Compared, ...]
     limits: Limits
 
@@ -106,6 +107,7 @@ def diff(version: Version, before: Figures, added: Figures, *, limits: Limits | 
         trial=version.trial,
         before={view: rows - version.added.get(view, 0) for view, rows in version.rows.items()},
         added=version.added,
+        changed=version.changed,
         compared=compare(before, added, limits=limits),
         limits=limits or Limits(),
     )
@@ -138,9 +140,8 @@ def figure(what: What, value: float | None) -> str:
     """Return the figure of a side as one reads it."""
     if value is None:
         return ""
-    return {"acceptance": f"{value:.1%} kept", "duplicates": f"{value:.1%}", "score": f"{value:.2f} in the mean"}.get(
-        what, f"{value:,.0f} characters"
-    )
+    told = {"acceptance": f"{value:.1%} kept", "duplicates": f"{value:.1%}", "score": f"{value:.2f} in the mean"}
+    return told.get(what, f"{value:,.0f} characters")
 
 
 def _held(what: What, found: Drift | None, limits: Limits, before: float | None, added: float | None) -> Compared:
@@ -214,51 +215,3 @@ def _topics(before: Figures, added: Figures) -> tuple[Counter[str], Counter[str]
         for (verb, noun), count in some.items():
             counted[f"{verb} {noun}" if (verb, noun) in enough else f"{verb} ..."] += count
     return told
-
-
-def page(found: Diff) -> str:
-    """Return the diff card in Markdown."""
-    crossed = alarms(found)
-    told = [f"- **{one}**" for one in crossed] if crossed else ["No limit was crossed."]
-    views = [(span(view), rows, found.added.get(view, 0)) for view, rows in found.before.items()]
-    lines = [
-        f"# {found.name}: what version {found.version} added to version {found.base}",
-        "",
-        *(["**Made by the scripted engine: for trying out.**", ""] if found.trial else []),
-        *told,
-        "",
-        *table(("view", f"#version {found.base}", "#added"), views),
-        "",
-        *table(
-            ("", f"version {found.base}", "added", "#distance", "#by chance", "#beyond", "#limit", ""),
-            map(_line, found.compared),
-        ),
-        "",
-        "The distance is the share of the added rows that would have to be of another kind for both sides to be alike (total "
-        "variation). As many rows drawn at random from both sides lie `by chance` apart in the mean; where more than one draw in "
-        "100 lies as far as these rows do, nothing is beyond chance. Limits are of what is beyond it, and hold from "
-        f"{found.limits.fewest:,} on either side on. What is compared:",
-        "",
-        *(f"- {what.replace('_', ' ')}: {about}" for what, about in ABOUT.items()),
-    ]
-    moved = [
-        line
-        for one in found.compared
-        if one.drift is not None and one.drift.excess
-        for line in _moves(one.what, one.drift)
-    ]
-    return "\n".join([*lines, *(["", "## What moved most", "", *moved] if moved else [])]) + "\n"
-
-
-def _line(one: Compared) -> tuple[str, ...]:
-    sides = figure(one.what, one.before), figure(one.what, one.added)
-    name = one.what.replace("_", " ")
-    if one.drift is None:
-        return name, *sides, "", "", "", f"{one.limit:g}", "nothing to compare"
-    numbers = one.drift.distance, one.drift.chance, one.drift.excess
-    return name, *sides, *(f"{number:.2f}" for number in numbers), f"{one.limit:g}", "**alarm**" if one.alarm else ""
-
-
-def _moves(what: What, found: Drift) -> list[str]:
-    moves = ", ".join(f"{span(one.kind, longest=60)} {one.before:.1%} to {one.added:.1%}" for one in found.moved)
-    return [f"- {what.replace('_', ' ')}: {moves}"]

@@ -1,4 +1,4 @@
-"""How far what was added lies from what was there before: one distance for every distribution. Knows counts, not what they are of."""
+"""How far what was added lies from what was there: one distance for all distributions. Knows counts, not what they are of."""
 
 from __future__ import annotations
 
