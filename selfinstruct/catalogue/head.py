@@ -47,7 +47,7 @@ def head(version: Version) -> str:
     return f"---\n{data.to_yaml()}\n---"
 
 
-def _licence(said: str) -> dict[str, str]:
+def _licence(said: str) -> dict[str, Any]:
     if said.lower() in HUB_LICENCES:
         return {"license": said.lower()}
     name = re.sub("[^a-z0-9.]+", "-", said.lower()).strip("-.")[:64]

@@ -36,7 +36,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 
 def bars(counts: Sequence[tuple[str, int]]) -> list[str]:
     """Return the lines of a code block with a bar for each count (there is one); the names are figures."""
-    most, whole = max(count for _, count in counts), sum(count for _, count in counts)
+    most, whole = max(count for _, count in counts), max(1, sum(count for _, count in counts))
     width = max(len(name) for name, _ in counts)
     lines = [
         f"{name:>{width}}  {'█' * (max(1, round(_BAR * count / most)) if count else 0)} {count:,} ({count / whole:.0%})"
