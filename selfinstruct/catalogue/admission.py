@@ -51,8 +51,12 @@ def check_run(run: StoredRun, cut: Cut | None) -> None:
     if not run.ended:  # written when a run begins and when it ends
         msg = f"{run.folder} has not ended: it goes on just now, or was killed"
         raise BadInputError(msg, remedy=f"selfinstruct watch {run.folder}, or selfinstruct resume {run.folder}")
-    for problem in run.accounts().problems():
-        msg = f"{run.folder}: {problem}"
+    accounts = run.accounts()
+    problems = list(accounts.problems())
+    if run.ended == "filled" and (accounts.ledger.open or accounts.ledger.accepted != run.target):
+        problems.append(f"it was asked for {run.target} rows, the ledger says {accounts.ledger!r}")
+    if problems:
+        msg = f"{run.folder}: {problems[0]}"
         raise DamageError(msg, remedy=f"selfinstruct verify {run.folder}")
     if cut is not None:
         check(cut, scale_of(run))
