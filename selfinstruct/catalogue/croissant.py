@@ -57,7 +57,7 @@ def croissant(version: Version) -> str:
         "description": f"Instruction data made {made}from seed tasks: {version.rows.get('sft', 0):,} rows, "
         f"{version.rows.get('preference', 0):,} preference pairs.",
         "version": f"{version.version}.0.0",
-        "datePublished": version.created,
+        "datePublished": version.created[:10],
         "license": version.licences.dataset,
         "citeAs": f"{version.name}, version {version.version} ({version.created[:10]}), made with selfinstruct {version.made_by}",
         "inLanguage": version.language,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from selfinstruct.catalogue import kinship
 from selfinstruct.catalogue.card import Facts, card
 from selfinstruct.catalogue.croissant import croissant
-from selfinstruct.catalogue.diff import diff
+from selfinstruct.catalogue.diff import Diff, alarms, diff
 from selfinstruct.catalogue.diff_page import page
 from selfinstruct.catalogue.version import AUDIT, CARD, CROISSANT, DIFF, FIGURES, RECIPE, File
 from selfinstruct.figures.count import of_run
@@ -60,6 +60,13 @@ def write_papers(
     papers = {path.name: _file(path) for path in sorted(folder.iterdir()) if path.is_file()}
     described = draft.model_copy(update={"files": {**papers, **draft.files}})
     (folder / CROISSANT).write_text(croissant(described), encoding="utf-8")
+
+
+def alarms_of(version: Published) -> list[str]:
+    """Return a line for each limit that what a version added has crossed; nothing for one that stands on no other."""
+    if DIFF[0] not in version.manifest.files:
+        return []
+    return alarms(Diff.model_validate_json(version.text(DIFF[0])))
 
 
 def _file(path: Path) -> File:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from selfinstruct.catalogue.papers import alarms_of
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.publish import write_version
 from selfinstruct.catalogue.version import AUDIT, CARD, CROISSANT, DIFF, FIGURES, RECIPE, Ref
+from selfinstruct.cli import app
 from selfinstruct.figures.count import of_run
 from selfinstruct.figures.model import Figures
 from selfinstruct.judging.cut import Cut
@@ -56,3 +60,22 @@ def test_papers_of_a_cut_are_of_the_rows_that_it_keeps(catalogue: Catalogue, tmp
     assert f"| `sft` | {figures.rows} | {figures.rows} |" in (tmp_path / "cut" / CARD).read_text(encoding="utf-8")
     assert "Kept from 5 on." in (tmp_path / "cut" / CARD).read_text(encoding="utf-8")
     assert "cut anew: min_score 5" in (tmp_path / "cut" / AUDIT[1]).read_text(encoding="utf-8")
+
+
+def test_a_night_that_went_astray_says_so(tmp_path: Path) -> None:
+    """`extend` tells each crossed limit, on stderr and in its JSON, as the diff of the version does; the version stands."""
+    place = str(tmp_path / "catalogue")
+    make_catalogue(tmp_path, n=60)
+    strict = ["--set", "stages.bootstrap.gates.rouge.threshold=0.25", "--new-lineage"]
+    options = ["-n", "40", "--catalogue", place, "-o", str(tmp_path / "runs"), *strict, "--json", "--quiet"]
+    done = CliRunner().invoke(app, ["extend", "tiny", *options])
+    assert done.exit_code == 0, done.stderr
+    made = Catalogue(place).version(Ref("tiny", 2))
+    assert alarms_of(made)
+    assert json.loads(done.stdout)["alarms"] == alarms_of(made)
+    assert [line for line in done.stderr.splitlines() if line.startswith("alarm: ")] == [
+        f"alarm: {one}" for one in alarms_of(made)
+    ]
+    assert "`stages.bootstrap.gates.1.threshold: 0.7 -> 0.25`" in made.text(DIFF[1])
+    assert f"- **{alarms_of(made)[0]}**" in made.text(CARD)
+    assert alarms_of(Catalogue(place).version(Ref("tiny", 1))) == []
