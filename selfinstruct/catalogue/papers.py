@@ -11,10 +11,11 @@ from selfinstruct.catalogue.diff import Diff, alarms, diff
 from selfinstruct.catalogue.diff_page import page
 from selfinstruct.catalogue.version import AUDIT, CARD, CROISSANT, DIFF, FIGURES, RECIPE, File
 from selfinstruct.figures.count import of_run
-from selfinstruct.figures.model import Figures
+from selfinstruct.figures.model import NONE, Figures
 from selfinstruct.files import sha256
 from selfinstruct.judging import page as audit_page
 from selfinstruct.judging.audit import audit, can_audit
+from selfinstruct.pictures import sunburst
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,9 @@ def write_papers(
     figures = added if before is None else before + added
     compared = None if before is None else diff(draft, before, added, limits=limits)
     audited = audit(run).under(cut) if can_audit(run) else None
-    facts = Facts(draft, figures, seed=run.recipe.seed, audited=audited, diff=compared)
+    pictures = _pictures(figures)
+    told = tuple((name, what) for name, (what, _) in pictures.items())
+    facts = Facts(draft, figures, seed=run.recipe.seed, audited=audited, diff=compared, pictures=told)
     texts = {FIGURES: figures.model_dump_json(indent=2) + "\n", CARD: card(facts)}
     if audited is not None:
         texts |= dict(zip(AUDIT, (audited.model_dump_json(indent=2) + "\n", audit_page.page(audited)), strict=True))
@@ -55,11 +58,22 @@ def write_papers(
         texts |= dict(zip(DIFF, (compared.model_dump_json(indent=2) + "\n", page(compared)), strict=True))
     with (folder / RECIPE).open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(kinship.published_recipe(run.recipe), file)
+    texts |= {name: picture for name, (_, picture) in pictures.items()}
     for name, text in texts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    papers = {path.name: _file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    papers = {name: _file(folder / name) for name in sorted({*texts, RECIPE})}
     described = draft.model_copy(update={"files": {**papers, **draft.files}})
     (folder / CROISSANT).write_text(croissant(described), encoding="utf-8")
+
+
+def _pictures(figures: Figures) -> dict[str, tuple[str, str]]:
+    """Return file -> what it shows, and the picture."""
+    verbs = {verb: nouns for verb, nouns in figures.verbs.items() if verb != NONE}
+    if not verbs:
+        return {}
+    what = "What is asked for: verbs and their objects"
+    return {"card/topics.svg": (what, sunburst(verbs, title=what, caption="rows", standalone=True))}
 
 
 def alarms_of(version: Published) -> list[str]:
