@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
 
 from selfinstruct.catalogue import kinship
 from selfinstruct.catalogue.card import Facts, card
@@ -10,12 +12,14 @@ from selfinstruct.catalogue.croissant import croissant
 from selfinstruct.catalogue.diff import Diff, alarms, diff
 from selfinstruct.catalogue.diff_page import page
 from selfinstruct.catalogue.version import AUDIT, CARD, CROISSANT, DIFF, FIGURES, RECIPE, File
+from selfinstruct.errors import DamageError
 from selfinstruct.figures.count import of_run
 from selfinstruct.figures.model import NONE, Figures
 from selfinstruct.files import sha256
 from selfinstruct.judging import page as audit_page
 from selfinstruct.judging.audit import audit, can_audit
 from selfinstruct.pictures import sunburst
+from selfinstruct.records import Frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,27 +30,23 @@ if TYPE_CHECKING:
     from selfinstruct.judging.cut import Cut
     from selfinstruct.runs import StoredRun
 
+Told = TypeVar("Told", bound=Frozen)
+
 
 def write_papers(
-    run: StoredRun,
-    folder: Path,
-    draft: Version,
-    *,
-    base: Published | None = None,
-    cut: Cut | None = None,
-    limits: Limits | None = None,
+    run: StoredRun, folder: Path, draft: Version, *, base: Published | None = None, cut: Cut | None = None
 ) -> None:
     """Write them to `folder`; `draft` is the manifest with all shards, and nothing else, among its files.
 
     Raises:
-        BadInputError: the base has no figures.
+        BadInputError: the base has no figures. DamageError: they cannot be read.
     """
     from ruamel.yaml import YAML  # noqa: PLC0415 - wanted only where something is published
 
     added = of_run(run, cut)
-    before = None if base is None else Figures.model_validate_json(base.text(FIGURES))
+    before = None if base is None else _read(base, FIGURES, Figures)
     figures = added if before is None else before + added
-    compared = None if before is None else diff(draft, before, added, limits=limits)
+    compared = None if before is None else diff(draft, before, added)
     audited = audit(run).under(cut) if can_audit(run) else None
     pictures = _pictures(figures)
     told = tuple((name, what) for name, (what, _) in pictures.items())
@@ -76,11 +76,21 @@ def _pictures(figures: Figures) -> dict[str, tuple[str, str]]:
     return {"card/topics.svg": (what, sunburst(verbs, title=what, caption="rows", standalone=True))}
 
 
-def alarms_of(version: Published) -> list[str]:
-    """Return a line for each limit that what a version added has crossed; nothing for one that stands on no other."""
-    if DIFF[0] not in version.manifest.files:
-        return []
-    return alarms(Diff.model_validate_json(version.text(DIFF[0])))
+def alarms_of(version: Published, limits: Limits | None = None) -> list[str]:
+    """Return a line for each limit that what a version added has crossed; nothing for one that stands on no other.
+
+    Raises:
+        DamageError: its diff cannot be read.
+    """
+    return alarms(_read(version, DIFF[0], Diff), limits) if DIFF[0] in version.manifest.files else []
+
+
+def _read(version: Published, file: str, kind: type[Told]) -> Told:
+    try:
+        return kind.model_validate_json(version.text(file))
+    except ValidationError as error:
+        msg = f"{version.root}/{file}: not what it should be ({' '.join(str(error).split())[:120]})"
+        raise DamageError(msg, remedy=f"selfinstruct datasets verify {version.manifest.ref}") from None
 
 
 def _file(path: Path) -> File:

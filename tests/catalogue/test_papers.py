@@ -13,12 +13,13 @@ from selfinstruct.catalogue.papers import alarms_of
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.publish import write_version
 from selfinstruct.catalogue.version import AUDIT, CARD, CROISSANT, DIFF, FIGURES, RECIPE, Ref
-from selfinstruct.cli import app
+from selfinstruct.cli._shared import app
 from selfinstruct.figures.count import of_run
 from selfinstruct.figures.model import Figures
 from selfinstruct.judging.cut import Cut
 from selfinstruct.runs import open_stored
 from tests.support.published import LICENCES, make_catalogue
+from tests.support.running import command
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +80,15 @@ def test_a_night_that_went_astray_says_so(tmp_path: Path) -> None:
     assert "`stages.bootstrap.gates.1.threshold: 0.7 -> 0.25`" in made.text(DIFF[1])
     assert f"- **{alarms_of(made)[0]}**" in made.text(CARD)
     assert alarms_of(Catalogue(place).version(Ref("tiny", 1))) == []
+
+
+def test_damaged_figures_are_named(tmp_path: Path) -> None:
+    """A base whose figures cannot be read is no base: told with the file, and nothing is published."""
+    place = make_catalogue(tmp_path)
+    (Path(place.root) / "tiny" / "1" / FIGURES).write_text('{"rows": "many"}', encoding="utf-8")
+    options = ["-n", "20", "--catalogue", place.root, "-o", str(tmp_path / "runs"), "--quiet"]
+    done = command("extend", "tiny", *options)
+    assert done.returncode == 1
+    assert "tiny/1/figures.json: not what it should be" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert Catalogue(place.root).versions("tiny") == [1]
