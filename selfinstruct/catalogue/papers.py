@@ -14,11 +14,11 @@ from selfinstruct.catalogue.diff_page import page
 from selfinstruct.catalogue.version import AUDIT, CARD, CROISSANT, DIFF, FIGURES, RECIPE, File
 from selfinstruct.errors import DamageError
 from selfinstruct.figures.count import of_run
-from selfinstruct.figures.model import NONE, Figures
+from selfinstruct.figures.draw import ENGLISH, draw
+from selfinstruct.figures.model import Figures
 from selfinstruct.files import sha256
 from selfinstruct.judging import page as audit_page
 from selfinstruct.judging.audit import audit, can_audit
-from selfinstruct.pictures import sunburst
 from selfinstruct.records import Frozen
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from selfinstruct.runs import StoredRun
 
 Told = TypeVar("Told", bound=Frozen)
+SHOWN = ("verbs",)
+"""Pictures that stand in a card."""
 
 
 def write_papers(
@@ -68,12 +70,9 @@ def write_papers(
 
 
 def _pictures(figures: Figures) -> dict[str, tuple[str, str]]:
-    """Return file -> what it shows, and the picture."""
-    verbs = {verb: nouns for verb, nouns in figures.verbs.items() if verb != NONE}
-    if not verbs:
-        return {}
-    what = "What is asked for: verbs and their objects"
-    return {"card/topics.svg": (what, sunburst(verbs, title=what, caption="rows", standalone=True))}
+    """Return file -> what it shows, and the picture: the one that text bars cannot tell."""
+    drawn = draw(figures, standalone=True)
+    return {f"card/{name}.svg": (getattr(ENGLISH, name), drawn[name]) for name in SHOWN if name in drawn}
 
 
 def alarms_of(version: Published, limits: Limits | None = None) -> list[str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from selfinstruct import pipeline
+from selfinstruct import recipe as recipes
 from selfinstruct.catalogue.papers import alarms_of
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.publish import write_version
@@ -36,7 +38,7 @@ def test_every_paper_is_there_and_in_the_manifest(catalogue: Catalogue) -> None:
     for number, more in ((1, ()), (2, DIFF)):
         found = catalogue.version(Ref("tiny", number))
         papers = {name for name in found.manifest.files if not name.startswith("data/")}
-        assert papers == {"card/topics.svg", CARD, CROISSANT, FIGURES, RECIPE, *AUDIT, *more}
+        assert papers == {"card/verbs.svg", CARD, CROISSANT, FIGURES, RECIPE, *AUDIT, *more}
         for name in papers:
             with found.open(name) as file:
                 assert hashlib.sha256(file.read()).hexdigest() == found.manifest.files[name].sha256
@@ -92,3 +94,20 @@ def test_damaged_figures_are_named(tmp_path: Path) -> None:
     assert "tiny/1/figures.json: not what it should be" in done.stderr
     assert "Traceback" not in done.stderr
     assert Catalogue(place.root).versions("tiny") == [1]
+
+
+def test_a_version_without_judge_and_pairs_has_its_papers_too(tmp_path: Path) -> None:
+    """The published Self-Instruct recipe: no score, no audit, and no word of what there is not."""
+    data = recipes.load("self-instruct", environment={}).model_dump(mode="json")
+    recipe = recipes.build({**data, "engines": {"writer": {"kind": "scripted"}}})
+    pipeline.run_sync(recipe, tmp_path / "run", target=20)
+    with open_stored(tmp_path / "run") as run:
+        made = write_version(run, tmp_path / "bare", name="bare", version=1, licences=LICENCES)
+    text = (tmp_path / "bare" / CARD).read_text(encoding="utf-8")
+    assert not {*AUDIT, *DIFF} & set(made.files)
+    assert "20 rows to train on. Every" in text
+    assert not any(word in text for word in ("## Scores", "## The judge", "audit.md", "judged by", "preference"))
+    assert all(
+        f"## {word}" in text
+        for word in ("Novelty", "Lengths", "Scripts and topics", "Cost", "Licences", "Make it again")
+    )
