@@ -71,8 +71,8 @@ def _what(facts: Facts) -> list[str]:
     judged = f", judged by {judges}" if judges else ""
     made = (
         f"Instruction data grown from seed tasks by {writers or 'a model'}{judged}. Version {version.version} of "
-        f"{version.created[:10]}: {version.rows.get('sft', 0):,} rows to train on{pairs}. Every row that was made is kept, dropped "
-        "with its reason, or counted as failed; `lineage` says where each came from."
+        f"{version.created[:10]}: {version.rows.get('sft', 0):,} rows to train on{pairs}. Every row that was made is kept, "
+        "dropped with its reason, or counted as failed; `lineage` says where each came from."
     )
     base = [] if version.base is None else [f"All rows of version {version.base} stand in it, unchanged and first.", ""]
     rows = [
