@@ -33,6 +33,7 @@ LAYERS = [
     {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor"},
     {"figures"},
     {"catalogue"},
+    {"extend"},
     {"console"},
     {"cli"},
     {"__main__"},
