@@ -6,6 +6,7 @@ and no commit can come of it. The server frees the lock when the owner dies, so 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -23,6 +24,8 @@ from selfinstruct.store.place import ELSEWHERE, VARIABLE, bare, note
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of lost connections; so do we, with what comes of it
 
 CONNECTING: dict[str, Any] = {
     "connect_timeout": 10,
@@ -206,8 +209,9 @@ class PostgresHold:
 
     def regain(self) -> bool:
         """Connect and take the lock again; whoever had it in between has left a token of its own."""
-        self.session.invalidate()
-        self.session.close()
+        if not self.session.closed:  # as it is when an earlier try found nobody
+            self.session.invalidate()
+            self.session.close()
         self.session = self.engine.connect()
         locked = self._lock()
         token, owner = self._owner()
