@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from selfinstruct.errors import BadInputError, Exit, UnreachableError
+from selfinstruct.errors import BadInputError, Exit, NoRoomError, UnreachableError
 from selfinstruct.pipeline import Progress
 from selfinstruct.store import CallRow, RunStore, open_run, read_run, write
 from selfinstruct.verify import verify
@@ -65,6 +66,41 @@ def test_a_server_that_stays_away_ends_the_run(
     assert looked.returncode == 3, looked.stderr
     make(folder)
     assert export_of(folder) == wanted
+
+
+FULL = """CREATE FUNCTION "{0}".refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END$$"""
+REFUSE = 'CREATE TRIGGER refuse BEFORE INSERT ON "{0}".calls EXECUTE FUNCTION "{0}".refuse()'
+
+
+def test_a_full_disk_at_the_server_ends_the_run(tmp_path: Path, postgres: Cluster, wanted: dict[str, bytes]) -> None:
+    """With what the server says of a full disk, told as such; when there is room again, it goes on."""
+    make(tmp_path / "run", url=postgres.url(), rows=2)
+    schema = json.loads((tmp_path / "run/store.json").read_text())["schema"]
+    postgres.sql(FULL.format(schema), database="runs", whole=True)
+    postgres.sql(REFUSE.format(schema), database="runs")
+    with pytest.raises(NoRoomError, match="No space left on device") as caught:
+        make(tmp_path / "run")
+    assert "make room at the server, then: selfinstruct resume" in caught.value.remedy
+    postgres.sql(f'DROP FUNCTION "{schema}".refuse() CASCADE', database="runs")
+    make(tmp_path / "run")
+    assert export_of(tmp_path / "run") == wanted
+
+
+def test_a_database_that_cannot_be_written(tmp_path: Path, postgres: Cluster) -> None:
+    """One set read-only, one in which not every character can be said: told before anything is asked."""
+    make(tmp_path / "run", url=postgres.url(), rows=2)
+    postgres.sql("ALTER DATABASE runs SET default_transaction_read_only = on")
+    try:
+        with pytest.raises(NoRoomError, match="read-only") as caught:
+            make(tmp_path / "run")
+    finally:
+        postgres.sql("ALTER DATABASE runs RESET default_transaction_read_only")
+    assert "make the database writable" in caught.value.remedy
+    postgres.sql("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(BadInputError, match="is in LATIN1"):
+        open_run(tmp_path / "latin", url=postgres.url(database="latin"))
+    assert not (tmp_path / "latin/store.json").exists()
 
 
 def _row(number: int) -> CallRow:
