@@ -29,6 +29,7 @@ LAYERS = [
     {"runs", "formats"},
     {"judging", "split"},
     {"export"},
+    {"catalogue"},
     {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor"},
     {"console"},
     {"cli"},
