@@ -19,7 +19,20 @@ from selfinstruct.files import sha256
 from selfinstruct.runs import open_stored
 
 SOURCE_ROWS = 1000
-WORDS = ("amber", "birch", "copper", "delta", "ember", "fjord", "garnet", "harbour", "indigo", "juniper", "서울", "부산")
+WORDS = (
+    "amber",
+    "birch",
+    "copper",
+    "delta",
+    "ember",
+    "fjord",
+    "garnet",
+    "harbour",
+    "indigo",
+    "juniper",
+    "서울",
+    "부산",
+)
 
 
 def make(folder: Path, rows: int, *, lineage: bool = True) -> Published:
