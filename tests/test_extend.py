@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from selfinstruct import recipe as recipes
 from selfinstruct.catalogue import kinship
 from selfinstruct.catalogue.place import Catalogue, Published
 from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import Ref
+from selfinstruct.cli import main  # noqa: F401 - registers the commands
+from selfinstruct.cli._shared import app
 from selfinstruct.errors import BadInputError
 from selfinstruct.extend import plan
 from selfinstruct.pipeline import run_sync
@@ -124,13 +127,13 @@ def calls(folder: Path) -> int:
 
 def test_a_short_night_is_published_and_says_so(url: str, tmp_path: Path) -> None:
     """At a cap what came is a version, the status still 4; with --whole nothing is, until the same command has all rows."""
-    line = ["extend", "tiny", "-n", "2000", "--catalogue", url, "-q", "-o", tmp_path / "runs"]
-    capped = ["--max-tokens", "300000", "--set", "concurrency=4"]
-    held = command(*line, *capped, "--whole")
-    assert (held.returncode, held.stdout) == (4, ""), held.stderr
+    line = ["extend", "tiny", "-n", "2000", "--catalogue", url, "-q", "-o", str(tmp_path / "runs")]
+    line += ["--max-tokens", "300000", "--set", "concurrency=4"]
+    held = CliRunner().invoke(app, [*line, "--whole"])
+    assert (held.exit_code, held.stdout) == (4, ""), held.stderr
     assert Catalogue(url).versions("tiny") == [1]
-    done = command(*line, *capped)
-    assert done.returncode == 4, done.stderr
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 4, done.stderr
     manifest = Catalogue(url).version(Ref("tiny")).manifest
     assert (manifest.version, manifest.ended, manifest.ordered) == (2, "tokens", 2000)
     assert 0 < manifest.added["sft"] < 2000
