@@ -67,8 +67,8 @@ def test_rows_of_replaced_versions_count_as_earlier_too(url: str, tmp_path: Path
         assert {before.files[shard].sha256 for shard in before.shards("sft")} <= set(made.manifest.against)
 
 
-def test_other_files_count_as_earlier(url: str, tmp_path: Path) -> None:
-    """What `--against` names is dropped though no version has it."""
+def test_other_files_count_as_earlier(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What `--against` names is dropped though no version has it; the next night is told when it is forgotten."""
     free = plan("tiny", url, folder=tmp_path / "free")
     run_sync(free.recipe, free.folder, target=5)
     texts = [
@@ -79,6 +79,10 @@ def test_other_files_count_as_earlier(url: str, tmp_path: Path) -> None:
     made = extend(url, tmp_path / "runs", n=5, against=[tmp_path / "mine.jsonl"])
     assert not {row["instruction"] for row in made.rows("sft") if row["version"] == 2} & set(texts)
     assert len(made.manifest.against) == 2
+    plan("tiny", url, folder=tmp_path / "runs", against=[tmp_path / "mine.jsonl"])
+    assert "also held against" not in caplog.text
+    plan("tiny", url, folder=tmp_path / "runs")
+    assert "tiny@2 was also held against 1 file(s) that are not given now" in caplog.text
 
 
 def test_a_changed_recipe_is_refused_by_name_or_told(url: str, tmp_path: Path) -> None:
@@ -147,3 +151,13 @@ def test_only_the_latest_version_is_extended(url: str, tmp_path: Path) -> None:
             plan(name, url, folder=tmp_path / "more")
     assert plan("tiny@2", url, folder=tmp_path / "more").ref == Ref("tiny", 3)
     assert not (tmp_path / "more").exists()
+
+
+def test_a_night_that_somebody_overtook_is_not_published(url: str, tmp_path: Path) -> None:
+    """Its rows were never compared with those of the version that came meanwhile."""
+    night = plan("tiny", url, folder=tmp_path / "runs")
+    run_sync(night.recipe, night.folder, target=3)
+    extend(url, tmp_path / "others", n=3)
+    with pytest.raises(BadInputError, match="tiny@2 exists, and is never changed"):
+        night.publish()
+    assert Catalogue(url).versions("tiny") == [1, 2]
