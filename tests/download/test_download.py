@@ -180,12 +180,13 @@ def test_a_view_that_the_format_is_not_made_of(made: Path, tmp_path: Path) -> No
 
 def test_orders_that_make_no_sense(made: Path, tmp_path: Path) -> None:
     """Unknown formats and views, a threshold without rows to hold against it, one that is no number: nothing is written."""
-    for form, order in [
+    orders: list[tuple[str | None, dict[str, Any]]] = [
         ("mesages", {}),
         (None, {"view": "all"}),
         (None, {"least": 4.0}),
         ("dpo", {"least": float("nan")}),
-    ]:
+    ]
+    for form, order in orders:
         with pytest.raises(BadInputError):
             get(made / "catalogue", tmp_path / "got", form, **order)
     assert not list(tmp_path.iterdir())

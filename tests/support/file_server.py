@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -100,12 +101,13 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
                 end = int(len(body) * manners.drop_at)
                 self.close_connection = True
             with contextlib.suppress(OSError):  # who asked may be gone
-                self._send(body[start if part else 0 : end], pause=manners.pause if shard else 0)
+                self._send(body[start if part else 0 : end], shard=shard)
 
-        def _send(self, body: bytes, *, pause: float) -> None:
+        def _send(self, body: bytes, *, shard: bool) -> None:
             for place in range(0, len(body), 1 << 14):
                 self.wfile.write(body[place : place + (1 << 14)])
-                threading.Event().wait(pause)
+                if shard and server.manners.pause:  # it may change in the middle
+                    time.sleep(server.manners.pause)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
