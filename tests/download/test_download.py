@@ -85,6 +85,18 @@ def test_files_as_they_are(made: Path, tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["got"]
 
 
+def test_from_any_url_that_fsspec_reads(made: Path, tmp_path: Path) -> None:
+    """The same from a URL as from the folder, as it is and converted."""
+    import fsspec
+
+    fsspec.filesystem("memory").put(str(made / "catalogue"), "/afar", recursive=True)
+    assert get("memory://afar", tmp_path / "got")
+    assert snapshot(tmp_path / "got") == snapshot(made / "catalogue/tiny/1")
+    assert get("memory://afar", tmp_path / "rows", "dpo")
+    get(made / "catalogue", tmp_path / "near", "dpo")
+    assert snapshot(tmp_path / "rows") == snapshot(tmp_path / "near")
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_one_view(made: Path, tmp_path: Path, view: str) -> None:
     """--view fetches the shards of that view alone, and what stands beside them."""

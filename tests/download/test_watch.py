@@ -18,11 +18,11 @@ def test_bytes_rate_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
         assert watch.line(since + 5) == "fetching: 0 bytes of 100.0 MB"
         watch.begin("converting", 100_000, rows=True)
         watch.came(20_000)
-        assert watch.line(watch._since + 2) == "converting: 20,000 rows of 100,000 rows; 10,000 rows/s, 20%, 0m08s left"
+        assert watch.line(watch._since + 2) == "converting: 20,000 of 100,000 rows; 10,000 rows/s, 20%, 0m08s left"
         assert capsys.readouterr().err == ""
         watch._next -= PLAIN_SECONDS
         watch.came(1)
-    assert capsys.readouterr().err == "converting: 20,001 rows of 100,000 rows\n"
+    assert capsys.readouterr().err == "converting: 20,001 of 100,000 rows\n"
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
