@@ -27,7 +27,7 @@ LAYERS = [
     {"stages", "gates", "judges", "exporters", "runner", "ledger"},
     {"recipe"},
     {"runs", "formats"},
-    {"judging", "split"},
+    {"judging", "split", "exported"},
     {"export"},
     {"catalogue"},
     {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor", "download"},

@@ -87,7 +87,7 @@ def novelty(
 @app.command()
 def verify(target: Annotated[Path, typer.Argument(help="Run folder, or an export.", metavar="RUN|EXPORT")]) -> None:
     """Check every stored byte, every count and every export; say where something is wrong."""
-    from selfinstruct.export import verify_export
+    from selfinstruct.exported import verify_export
     from selfinstruct.verify import verify as check
 
     problems = list(check(target) if (target / "run.db").is_file() else verify_export(target))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from selfinstruct import kinds
 from selfinstruct.catalogue.version import AUDIT, CARD, MANIFEST, VIEWS, File, Version
 from selfinstruct.errors import BadInputError, DamageError, NoRoomError
-from selfinstruct.export import formats
+from selfinstruct.exported import formats
 from selfinstruct.recipe import EXPORTERS
 from selfinstruct.records import PreferencePair, Row
 from selfinstruct.stage import Exporter

@@ -14,7 +14,7 @@ from selfinstruct.download.rows import read
 from selfinstruct.download.source import WAITS, Source
 from selfinstruct.download.watch import Watcher
 from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
-from selfinstruct.export import TRAINERS, Manifest, is_file, verify_export
+from selfinstruct.exported import TRAINERS, Manifest, is_file, verify_export
 from selfinstruct.files import publish, sha256
 
 if TYPE_CHECKING:
