@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfinstruct.cli._shared import Quiet, app, say
+from selfinstruct.cli.cataloguing import Place, place_of
 from selfinstruct.errors import Exit, UnreachableError
 
 if TYPE_CHECKING:
@@ -30,13 +31,14 @@ def download(
         str | None, typer.Option("--format", help="messages, dpo ... [default: the files as they are].")
     ] = None,
     source: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--from",
-            envvar="SELFINSTRUCT_CATALOGUE",
-            help="Folder, URL, http://HOST:PORT of `view --serve`, or hf://USER/NAME[@REVISION].",
+            metavar="DIR|URL",
+            help="A catalogue, http://HOST:PORT of `view --serve`, or hf://USER/NAME[@REVISION] "
+            "[default: SELFINSTRUCT_CATALOGUE, or ./catalogue].",
         ),
-    ] = "catalogue",
+    ] = None,
     view: Annotated[
         str | None, typer.Option("--view", help="sft or preference [default: all, or that of the format].")
     ] = None,
@@ -58,7 +60,7 @@ def download(
     from selfinstruct.download.work import is_there
 
     with _going_on():
-        found = open_source(source, ref(name))
+        found = open_source(place_of(source), ref(name))
         plan = make_plan(found.manifest, Order(form, view, min_score))
         if dry_run:
             there = is_there(plan, out)
@@ -97,9 +99,7 @@ def _going_on() -> Iterator[None]:
 def push(
     name: Dataset,
     repo: Annotated[str, typer.Argument(help="Dataset repository of the Hub.", metavar="USER/NAME")],
-    catalogue: Annotated[
-        str, typer.Option("--catalogue", envvar="SELFINSTRUCT_CATALOGUE", help="Folder or URL.")
-    ] = "catalogue",
+    catalogue: Place = None,
     *,
     public: Annotated[bool, typer.Option("--public", help="For all to see [default: private].")] = False,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="To a pull request; main stays as it is.")] = False,
@@ -115,7 +115,7 @@ def push(
     from selfinstruct.download.push import push as work
 
     _hush(wholly=quiet)
-    published = Catalogue(catalogue).version(ref(name))
+    published = Catalogue(place_of(catalogue)).version(ref(name))
     with _going_on():
         pushed = work(published, repo, public=public, create_pr=create_pr)
     typer.echo(pushed.url)
