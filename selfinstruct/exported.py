@@ -28,7 +28,7 @@ class Manifest(Frozen):
     format: str
     rows: int
     files: dict[str, str]
-    """File name -> sha256."""
+    """Path in the folder -> sha256; of a single file, those of its neighbours."""
     fragments: dict[str, str] | None = None
     """File in `trainers` -> sha256, so that nothing else there is ever replaced; None in manifests older than this field."""
     split: dict[str, int] = Field(default_factory=dict)
@@ -72,7 +72,7 @@ def verify_export(path: Path) -> Iterator[str]:
         return
     folder = path if path.is_dir() else path.parent
     for name, digest in manifest.files.items():
-        file = folder / Path(name).name
+        file = folder.joinpath(*(part for part in Path(name).parts if part not in {"/", ".."}))
         if not file.is_file():
             yield f"{file}: missing"
         elif sha256(file) != digest:

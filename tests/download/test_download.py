@@ -108,12 +108,22 @@ def test_one_view(made: Path, tmp_path: Path, view: str) -> None:
 
 
 def test_the_card_goes_with_the_rows(tmp_path: Path) -> None:
-    """It is called CARD.md there: a README.md would tell `datasets` where the Parquet files of a version are."""
-    files = {CARD: b"---\nconfigs: []\n---\n# tiny\n", "data/sft/train-00000.parquet": sft_shard(tmp_path, ["a"])}
-    publish_files(tmp_path / "catalogue", files)
+    """As CARD.md, with its pictures and the recipe: a README.md would tell `datasets` where the Parquet files of a version are."""
+    papers = {
+        CARD: b"---\nconfigs: []\n---\n![](card/verbs.svg)\n",
+        "card/verbs.svg": b"<svg/>",
+        "recipe.yaml": b"a: 1\n",
+    }
+    publish_files(tmp_path / "catalogue", {**papers, "data/sft/train-00000.parquet": sft_shard(tmp_path, ["a"])})
     get(tmp_path / "catalogue", tmp_path / "got", "messages")
-    assert (tmp_path / "got/CARD.md").read_bytes() == files[CARD]
-    assert not (tmp_path / "got/README.md").exists()
+    got = snapshot(tmp_path / "got")
+    assert (got["CARD.md"], got["card/verbs.svg"], got["recipe.yaml"]) == tuple(papers.values())
+    assert CARD not in got
+    told = export.Manifest.model_validate_json(got["manifest.json"])
+    assert told.files.keys() == {"CARD.md", "card/verbs.svg", "licences.json", "recipe.yaml", "train.jsonl"}
+    (tmp_path / "got/card/verbs.svg").write_text("mine")
+    with pytest.raises(DamageError, match=r"card/verbs\.svg"):
+        get(tmp_path / "catalogue", tmp_path / "got", "messages")
 
 
 def test_again_is_nothing_to_do(made: Path, tmp_path: Path) -> None:
