@@ -179,7 +179,8 @@ def test_names_that_are_not_there(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://", "http://user:secret@127.0.0.1:1", "http://127.0.0.1:1/?a=b", "file:///etc", "ftp://127.0.0.1:1/y"]
+    "url",
+    ["http://", "http://user:secret@127.0.0.1:1", "http://127.0.0.1:1/?a=b", "file:///etc", "ftp://127.0.0.1:1/y"],
 )
 def test_addresses_that_are_none(url: str) -> None:
     """Refused, and a password in one is not repeated."""
