@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from tests.browser.conftest import viewing, window
 from tests.support.evil import make_hostile
-from tests.support.hostile import HOSTILE
+from tests.support.markup import MARKUP
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_nothing_of_a_row_runs(chromium: Browser, hostile: Path) -> None:
         drops = [
             one.get_attribute("href") or "" for one in watched.go("/d/evil/1/drops").locator("[data-item] a").all()
         ]
-        assert len(rows) == len(drops) == 50 <= len(HOSTILE)
+        assert len(rows) == len(drops) == 50 <= len(MARKUP)
         for path in ["/", "/d/evil/1", "/d/evil/1/rows?page=2", *rows[::3], *drops[1::3]]:
             page = watched.go(path)
             assert page.url == site + path

@@ -9,7 +9,7 @@ from selfinstruct.catalogue.publish import _files
 from selfinstruct.catalogue.shards import Shards
 from selfinstruct.catalogue.version import AUDIT, CARD, DIFF, FIGURES, MANIFEST, RECIPE, VIEWS, Licences, Version
 from selfinstruct.figures.model import Example, Figures, LabelCounts, StageCounts
-from tests.support.hostile import payloads
+from tests.support.markup import payloads
 
 
 def stored(text: str) -> str:

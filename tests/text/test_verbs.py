@@ -20,6 +20,8 @@ from selfinstruct.text.verbs import NONE, verb_noun
         ("You need to sort the boxes by weight.", "sort", "box"),
         ("Gloss the poem for a child.", "gloss", "poem"),
         ("Name the risks faced by divers.", "name", "risk"),
+        ("Write s", "write", "s"),
+        ("Draw two gas stoves, please.", "draw", "stove"),
         ("Explain why the sky is blue.", "explain", NONE),
         ("What is the capital of Peru?", NONE, NONE),
         ("The weather was fine.", NONE, NONE),

@@ -12,7 +12,7 @@ import pytest
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.viewer.library import Library
 from tests.support.evil import id_of, make_hostile, stored
-from tests.support.hostile import HOSTILE, Page, payloads
+from tests.support.markup import MARKUP, Page, payloads
 from tests.support.viewing import Viewer, browse
 
 
@@ -29,14 +29,14 @@ def viewer(hostile: Path) -> Iterator[Viewer]:
 
 def test_there_are_fifty_kinds() -> None:
     """The list is as long as was promised, and each of it is another one."""
-    assert len(set(HOSTILE)) == len(HOSTILE) >= 53
+    assert len(set(MARKUP)) == len(MARKUP) >= 53
 
 
 @pytest.mark.parametrize(
     "text",
     [
         one
-        for one in HOSTILE
+        for one in MARKUP
         if re.match(
             r"<(script|img|svg|iframe|object|embed|a |base|link|style|body|details|video|form|div)", one, re.IGNORECASE
         )
