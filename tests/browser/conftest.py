@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from tests.support.korean import add_korean
-from tests.support.viewing import make_shown
+from tests.support.published import make_catalogue
 
 PICTURES = os.environ.pop("SELFINSTRUCT_PICTURES", "")  # a run would refuse it as a field that its recipe lacks
 PHONE = {"width": 390, "height": 844}
@@ -31,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three versions of one dataset, the last one with Korean rows; and the runs that they were made of."""
     folder = tmp_path_factory.mktemp("made")
     with ThreadPoolExecutor(1) as elsewhere:  # in this thread Playwright has its event loop
-        elsewhere.submit(make_shown, folder, name="everyday", versions=3, n=100).result()
+        elsewhere.submit(make_catalogue, folder, name="everyday", versions=3, n=100).result()
     add_korean(folder / "catalogue")
     return folder
 
