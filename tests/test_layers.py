@@ -39,7 +39,19 @@ LAYERS = [
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"prefect", "datasets", "torch", "vllm", "pandas", "nltk", "sqlalchemy", "aiohttp", "pyarrow", "starlette", "uvicorn"}
+HEAVY = {
+    "prefect",
+    "datasets",
+    "torch",
+    "vllm",
+    "pandas",
+    "nltk",
+    "sqlalchemy",
+    "aiohttp",
+    "pyarrow",
+    "starlette",
+    "uvicorn",
+}
 
 
 def _layer(name: str) -> int:
