@@ -114,6 +114,21 @@ def test_a_version_without_figures_and_papers_is_shown(own: Path) -> None:
             assert viewer.get("/d/tiny/1/against/2").status_code == 200
 
 
+def test_a_catalogue_at_a_url(own: Path) -> None:
+    """Any fsspec URL is shown as a folder is; files are passed on, rows in a format are left to the command."""
+    import fsspec
+
+    fsspec.filesystem("memory").put(str(own / "catalogue"), "/far/catalogue", recursive=True)
+    with browse(Library(Catalogue("memory://far/catalogue"))) as viewer:
+        assert "data-item" in viewer.page("/d/tiny/2/rows")
+        page = viewer.page("/d/tiny/2")
+        assert "--format messages" in page
+        assert "/download/" not in page
+        assert viewer.get("/download/tiny/2/messages.jsonl").status_code == 404
+        for name in ("manifest.json", "data/sft/train-00000.parquet", "README.md"):
+            assert viewer.get(f"/files/tiny/2/{name}").content == (own / "catalogue" / "tiny" / "2" / name).read_bytes()
+
+
 def test_a_half_written_version_is_not_there(own: Path) -> None:
     """Without a manifest there is no version; with that of another one there is damage, named."""
     half = own / "catalogue" / "tiny" / "3"
