@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct.catalogue.version import AUDIT, CARD, DIFF, Ref
+from selfinstruct.errors import DamageError
 from selfinstruct.figures.model import Figures
 from selfinstruct.viewer import sending, texts
 from selfinstruct.viewer.charts import charts, funnel, growth, singles
@@ -32,12 +33,19 @@ PAGE = 50
 
 
 def catalogue(library: Library) -> Fact:
-    """All datasets, with their versions, the latest first."""
-    sets = [
-        {"name": name, "versions": [library.version(Ref(name, one)) for one in reversed(versions)]}
-        for name, versions in library.sets().items()
-    ]
-    return {"sets": sets, "trial": library.catalogue is not None and library.catalogue.trial, "where": library.where}
+    """All datasets, with their versions, the latest first; and what is damaged, which hides nothing else."""
+    sets, damaged = [], []
+    for name, numbers in library.sets().items():
+        versions = []
+        for number in reversed(numbers):
+            try:
+                versions.append(library.version(Ref(name, number)))
+            except DamageError as error:
+                damaged.append(str(error))
+        if versions:
+            sets.append({"name": name, "versions": versions})
+    trial = library.catalogue is not None and library.catalogue.trial
+    return {"sets": sets, "damaged": damaged, "trial": trial, "where": library.where}
 
 
 def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
@@ -45,7 +53,7 @@ def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
     manifest, figures = shown.manifest, shown.figures
     name = manifest.name if manifest else ""
     versions = library.sets().get(name, [])
-    sizes = {one: library.version(Ref(name, one)).manifest.rows.get("sft", 0) for one in versions}
+    sizes = {one.manifest.version: one.manifest.rows.get("sft", 0) for one in library.whole(name)}
     drawn = charts(figures, words, links, shown.base) if figures else {}
     if manifest is None:
         drawn.pop("funnel", None)  # a run shows the one of this very moment
@@ -54,7 +62,7 @@ def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
         "manifest": manifest,
         "trial": shown.trial,
         "versions": versions[::-1],
-        "growth": growth(sizes, words) if len(versions) > 1 else "",
+        "growth": growth(sizes, words) if len(sizes) > 1 else "",
         "numbers": numbers(shown, words),
         "charts": drawn,
         "singles": singles(figures, words) if figures else [],
@@ -83,6 +91,10 @@ def numbers(shown: Shown, words: Words) -> list[tuple[str, str, str]]:
         mean = figures.scores.mean(kept=True)
         if mean is not None:
             told.append((words("number.score"), f"{mean:.2f}", words("number.score.more")))
+        even = figures.labels.mean_evenness
+        if even is not None:
+            more = words("number.evenness.more", n=figures.labels.one_label, n_of=figures.labels.several)
+            told.append((words("number.evenness"), f"{even:.2f}", more))
         if figures.usage.calls:
             usage = figures.usage
             more = words("number.calls.more", n_in=usage.prompt_tokens, n_out=usage.completion_tokens)

@@ -18,7 +18,7 @@ from selfinstruct.catalogue.version import MANIFEST, Ref
 from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
 from selfinstruct.viewer import cache as caches
 from selfinstruct.viewer.index import Asked
-from selfinstruct.viewer.library import Library, Preparing, ShownRun
+from selfinstruct.viewer.library import Library, Preparing, ShownRun, ShownVersion
 from tests.support.running import eventually, running
 from tests.support.viewing import Viewer, browse
 
@@ -144,6 +144,20 @@ def test_a_half_written_version_is_not_there(own: Path) -> None:
         library.version(Ref("tiny", 3))
     with browse(library) as viewer:
         assert viewer.get("/d/tiny/3").status_code == 500
+        assert "the manifest is that of tiny@2" in viewer.page("/")
+        assert "/d/tiny/2" in viewer.page("/")
+        assert "v1" in viewer.page("/d/tiny/2")
+
+
+def test_who_comes_early_is_asked_to_come_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the index is being built, a page says how far it is, and asks for itself again; then it is there."""
+    monkeypatch.setitem(ShownVersion.index.__kwdefaults__, "patience", 0)
+    with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
+        first = viewer.get("/d/tiny/2/rows?lang=ko")
+        assert first.status_code == 202
+        assert '<meta http-equiv="refresh" content="1">' in first.text
+        assert "<progress" in first.text
+        assert "data-item" in viewer.page("/d/tiny/2/rows")
 
 
 def test_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
