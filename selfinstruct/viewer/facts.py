@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct.catalogue.version import AUDIT, CARD, DIFF, Ref
@@ -13,7 +14,7 @@ from selfinstruct.viewer import sending, texts
 from selfinstruct.viewer.charts import charts, funnel, growth, singles
 from selfinstruct.viewer.folding import terms
 from selfinstruct.viewer.index import ORDERS, Asked
-from selfinstruct.viewer.library import ShownRun, ShownVersion
+from selfinstruct.viewer.library import Preparing, ShownRun, ShownVersion
 from selfinstruct.viewer.lineage import read
 from selfinstruct.viewer.prompted import prompt
 
@@ -50,6 +51,9 @@ def catalogue(library: Library) -> Fact:
 
 def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
     """One version, or a run: its numbers, pictures, downloads and papers."""
+    if isinstance(shown, ShownRun):
+        with suppress(Preparing):  # its pictures come when they are there
+            shown.index()
     manifest, figures = shown.manifest, shown.figures
     name = manifest.name if manifest else ""
     versions = library.sets().get(name, [])
@@ -130,6 +134,8 @@ def can_send(shown: Shown, form: str) -> bool:
 
 def news(shown: ShownRun, words: Words, links: Links) -> Fact:
     """What changes while a run goes on: its accounts and newest rows."""
+    with suppress(Preparing):
+        shown.index(patience=0)  # a run that has grown is counted anew
     told = shown.news()
     return {"shown": shown, **told, "picture": funnel(Figures(funnel=told["stages"]), words, links, shown.base)}
 

@@ -183,8 +183,7 @@ def test_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_run_that_ended_says_so(made: Path) -> None:
     """The page of a finished run has its figures, and asks for no news."""
     with browse(Library(run=made / "run-1")) as viewer:
-        viewer.page("/run/rows")
-        page = viewer.page("/run")
+        page = eventually(lambda: page if "chart-scores" in (page := viewer.page("/run")) else None)
         assert 'data-ended=""' not in page
         assert "chart-scores" in page
         assert "20" in page
