@@ -6,7 +6,7 @@
 
 Gates stand at the stages: a record passes, or is dropped with a reason. A stage's work is its inputs that have no
 outputs yet; that one rule carries resuming, re-judging and extending. Which stages a run has is its recipe's choice
-(recipes/); how they are carried out is the runner's (runner.py); what is remembered is the store's (store.py).
+(recipes/); how they are carried out is the runner's (runner/); what is remembered is the store's (store.py).
 """
 
 from __future__ import annotations
