@@ -30,6 +30,7 @@ LAYERS = [
     {"judging", "split"},
     {"export"},
     {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor"},
+    {"working"},
     {"console"},
     {"cli"},
     {"__main__"},

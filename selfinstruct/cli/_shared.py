@@ -71,8 +71,17 @@ Store = Annotated[
     ),
 ]
 
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=0,
+        help="Processes that do all but the first stage, for a run in PostgreSQL; others join with `work`, 0: only those.",
+    ),
+]
 
-def carry_out(
+
+def carry_out(  # noqa: PLR0913 - one parameter per option
     recipe: Recipe,
     folder: Path,
     *,
@@ -82,6 +91,7 @@ def carry_out(
     events: Path | None = None,
     metrics: int | None = None,
     store: str | None = None,
+    workers: int | None = None,
     again: str = "",
 ) -> Report:
     """Run or resume it under a watcher, tell how it ended, print its files.
@@ -94,8 +104,9 @@ def carry_out(
 
     with Watcher(folder, quiet=quiet, events=events, metrics=metrics) as watcher:
         report = pipeline.run_sync(
-            recipe, folder, target=n, limits=limits or Limits(), watch=watcher, handle_signals=True, store=store
-        )
+            recipe, folder, target=n, limits=limits or Limits(), watch=watcher, handle_signals=True, store=store,
+            workers=workers,
+        )  # fmt: skip
         watcher.ended(report)
     if again and report.remedy.startswith("selfinstruct resume"):
         report = replace(report, remedy=again)

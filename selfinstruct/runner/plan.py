@@ -82,6 +82,22 @@ class Tally:
         if rule is not None:
             self.drops[stage, rule] += by
 
+    def add(self, other: Tally, *, less: Tally | None = None) -> None:
+        """Add what another has counted, or what it has counted since it stood at `less`."""
+        before = less or Tally()
+        for mine, new, old in (
+            (self.fates, other.fates, before.fates),
+            (self.drops, other.drops, before.drops),
+        ):
+            mine.update(new)
+            mine.subtract(old)
+        self.in_flight.update(other.in_flight)
+        self.in_flight.subtract(before.in_flight)
+        self.calls += other.calls - before.calls
+        self.reused += other.reused - before.reused
+        self.prompt_tokens += other.prompt_tokens - before.prompt_tokens
+        self.completion_tokens += other.completion_tokens - before.completion_tokens
+
     @contextmanager
     def working(self, stage: str) -> Iterator[None]:
         """Count a piece of work as under way for as long as it is."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from selfinstruct.engines.base import Reply
-from selfinstruct.records import Fate
+from selfinstruct.records import Fate, Provenance, Request
+from selfinstruct.runner.tree import Place, Tree
 from selfinstruct.stage import stage_parents
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from selfinstruct.store import RunReader
 
 
-def answers(store: RunReader) -> Answers:
-    """Return every answer whose work is not done yet."""
-    return {call: (prompt, Reply.model_validate(body)) for call, prompt, body in store.answered()}
+def answers(store: RunReader, *, numbers: Sequence[int] | None = None) -> Answers:
+    """Return every answer (or those of some requests) whose work is not done yet."""
+    return {call: (prompt, Reply.model_validate(body)) for call, prompt, body in store.answered(numbers=numbers)}
 
 
 def unsettled(store: RunReader, plan: Plan) -> set[int]:
@@ -45,3 +46,15 @@ def made(store: RunReader, plan: Plan, numbers: Sequence[int], *, tally: Tally) 
             kind = stages[record.stage].writes()
             known[record.work].append((record.path, kind.model_validate(body["record"])))
     return known
+
+
+def begun(known: Made) -> dict[int, Tree]:
+    """Return what the first stage made of each request, where it made anything; `known` is left as it is."""
+    trees: dict[int, Tree] = {}
+    for path, record in (one for found in known.values() for one in found):
+        top, _, index = path.partition(".")
+        if "." not in index:
+            number = int(top)
+            request = Request(id=record.parent, parent="", provenance=Provenance(stage="request"), number=number)
+            trees.setdefault(number, Tree()).accepted.append(Place(number, top, request).child(path, record))
+    return trees

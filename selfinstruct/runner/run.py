@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from selfinstruct.errors import SelfInstructError
 from selfinstruct.records import Fate, Instruction, Provenance, Request, Row, content_id
 from selfinstruct.runner import restore
 from selfinstruct.runner.ask import FIRST, Asker, open_lanes
+from selfinstruct.runner.crew import Crew
 from selfinstruct.runner.order import Order
 from selfinstruct.runner.plan import Ended, Limits, StopError, Tally
 from selfinstruct.runner.tree import Place
@@ -47,11 +49,13 @@ class Runner:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         seconds: float = 0.0,
         tried: Mapping[str, int] = MappingProxyType({}),
+        workers: Callable[[], bool] | None = None,
     ) -> None:
         """Take what a run consists of; nothing happens before `run`.
 
         `concurrency` is shared by all engines; None lets each find its own. `seconds` is what earlier invocations took,
         `tried` how often work (by id) was tried in vain before this order: it gets as many tries again.
+        With `workers` others do all but the first stage; it says whether one is there or may still come.
         """
         self.plan = plan
         self.tally = Tally()
@@ -66,6 +70,7 @@ class Runner:
         self._changed = asyncio.Event()
         self._asker = Asker(self.lanes, store=store, tally=self.tally, go_on=self._go_on, changed=self._changed)
         self._walker = Walker(plan, asker=self._asker, store=store, pool=pool, tally=self.tally, tried=tried)
+        self._crew = Crew(plan, store=store, tally=self.tally, expected=workers) if workers else None
         self._turns: dict[int, asyncio.Future[None]] = {}
         self._lineages: dict[int, asyncio.Task[None]] = {}
         self._ended: Ended | None = None
@@ -89,6 +94,13 @@ class Runner:
         """What this run has cost so far, by the prices of its limits."""
         return self._limits.price.cost(self.tally.prompt_tokens, self.tally.completion_tokens, self.seconds)
 
+    def places(self) -> tuple[int, int, int]:
+        """Return how many answers are being written, how many wait for a place, and how many places there are."""
+        slots = {id(lane.slots): lane.slots for lane in self.lanes.values()}.values()
+        used, waiting, size = sum(s.used for s in slots), sum(s.waiting for s in slots), sum(s.size for s in slots)
+        crew = self._crew
+        return (used, waiting, size) if crew is None else (used + crew.used, waiting + crew.waiting, size + crew.slots)
+
     # -- the run --------------------------------------------------------------------------------------------------
 
     async def run(self, target: int) -> Ended:
@@ -100,7 +112,9 @@ class Runner:
         self._order = Order(self.plan, target=target, available=self._available)
         self._restore()
         timer = None
-        tuning = asyncio.create_task(self._tune())
+        minding = [asyncio.create_task(self._tune())]
+        if self._crew is not None:
+            minding.append(asyncio.create_task(self._mind(self._crew)))
         if self._limits.seconds is not None:
             timer = asyncio.get_running_loop().call_later(self._limits.seconds, self.stop, Ended("time"))
         try:
@@ -109,10 +123,14 @@ class Runner:
                 self.cancel()
             await asyncio.gather(*self._lineages.values(), return_exceptions=True)
         finally:
-            tuning.cancel()
+            for one in minding:
+                one.cancel()
             if timer is not None:
                 timer.cancel()
             self.cancel()
+            if self._crew is not None:
+                with suppress(SelfInstructError):  # a database that is away: the next owner does it
+                    await self._crew.dismiss()
         assert self._ended is not None  # noqa: S101 - _drive ends only so
         return self._ended
 
@@ -120,6 +138,8 @@ class Runner:
         """Start no further call; those in flight are awaited and kept. The first reason stands."""
         if self._ended is None:
             self._ended = ended
+            if self._crew is not None:
+                self._crew.stop(ended.reason, ended.closing)
             if ended.closing is None:  # a call that waits for an absent server must not hold the end up
                 asyncio.get_running_loop().call_later(DRAIN_SECONDS, self.cancel)
         for turn in self._turns.values():
@@ -142,6 +162,13 @@ class Runner:
             self._store.put_meta({"seconds": f"{self.seconds:.1f}"})  # a kill must not forget hours that were paid for
             self._changed.set()
 
+    async def _mind(self, crew: Crew) -> None:
+        """Take in what workers have done."""
+        try:
+            await crew.watch(self._changed)
+        except SelfInstructError as error:
+            self.stop(Ended("error", error=error))
+
     async def _drive(self) -> None:
         """Start requests: unsettled ones first, then new ones, while the engines have room and the order needs them."""
         waiting = deque(sorted(self._walker.again))
@@ -163,6 +190,8 @@ class Runner:
         if number == self._available:
             return False
         if not all(lane.has_room for lane in self._root_lanes) or any(lane.is_behind for lane in self.lanes.values()):
+            return False
+        if self._crew is not None and not self._crew.has_room:
             return False
         return not self._lineages or self._order.likely(len(self._lineages)) < self._target
 
@@ -189,11 +218,7 @@ class Runner:
                 number=number,
             )
             place = Place(number, request_path(number), request)
-            tree = self._walker.recall(self._root, place)
-            if tree is None:
-                tree = await self._propose(place)
-            await self._walker.follow(self._root, tree)
-            self._settle({number: tree.rows})
+            self._settle({number: await self._rows(place)})
         except StopError:
             pass  # stays open; the store has what was answered
         except SelfInstructError as error:
@@ -208,6 +233,18 @@ class Runner:
         finally:
             self._lineages.pop(number, None)
             self._changed.set()
+
+    async def _rows(self, place: Place) -> list[str]:
+        """Do a request's own work and all that follows from it, here or elsewhere; return the paths of its rows."""
+        if self._crew is not None and place.request in self._walker.again:
+            return await self._crew.carry(place.request)
+        tree = self._walker.recall(self._root, place)
+        if tree is None:
+            tree = await self._propose(place)
+        if self._crew is not None:
+            return await self._crew.carry(place.request) if tree.accepted else []
+        await self._walker.follow(self._root, tree)
+        return tree.rows
 
     async def _propose(self, place: Place) -> Tree:
         """Do a request's own work; what it made is decided on when every earlier request is admitted."""
@@ -266,6 +303,7 @@ class Runner:
         for request, path in store.paths(row_stage):
             if request not in again:
                 settled[request].append(path.rpartition(".")[0])
-        self._walker.known = restore.made(store, self.plan, sorted(again), tally=self.tally)
+        if self._crew is None:
+            self._walker.known = restore.made(store, self.plan, sorted(again), tally=self.tally)
         self.before.update(self.tally.fates)
         self._settle(settled)
