@@ -6,6 +6,7 @@ and no commit can come of it. The server frees the lock when the owner dies, so 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of lost connections; so do we, with what comes of it
+
 CONNECTING: dict[str, Any] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -31,6 +34,7 @@ CONNECTING: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
     "application_name": "selfinstruct",
+    "client_encoding": "utf8",
 }
 """A server that vanished without a word is noticed within 25 s; what the URL says of these goes first."""
 
@@ -45,7 +49,15 @@ LOCK_TRIES, LOCK_PAUSE = 5, 0.1
 
 OWNER = "CREATE TABLE IF NOT EXISTS owner (token text NOT NULL, told text NOT NULL)"
 
-TURNED_AWAY = ("authentication", "password", "does not exist", "pg_hba", "permission denied", "no encryption", "SSL")
+TURNED_AWAY = (
+    "authentication",
+    "password",
+    "does not exist",
+    "pg_hba",
+    "permission denied",
+    "support SSL",
+    "certificate",
+)
 """What libpq's message says when a server is there and does not let us in; it has no code for that."""
 
 
@@ -124,8 +136,10 @@ class Postgres:
             text = text.replace(str(self._url.password), "***")
         msg = f"{self.name}: {text}"
         again = f"selfinstruct resume {self.folder}" if self._known else "the same command again"
-        if state.startswith("53") or state == "25006":  # disk, memory; a standby, or a server set read-only
+        if state in {"53100", "53200"}:
             return NoRoomError(msg, remedy=f"make room at the server, then: {again}")
+        if state == "25006":  # a standby, or set so for its full disk
+            return NoRoomError(msg, remedy=f"make the database writable, then: {again}")
         if state == "42501":
             return BadInputError(
                 msg, remedy=f"GRANT CREATE ON DATABASE {self._url.database} TO {self._url.username or 'USER'}"
@@ -146,7 +160,15 @@ class Postgres:
         yield from ()
 
     def make(self, connection: sa.Connection) -> None:
-        """Make the schema, and write down where it is before anybody can see it."""
+        """Make the schema, and write down where it is before anybody can see it.
+
+        Raises:
+            BadInputError: the database has no room for all characters.
+        """
+        encoding = connection.scalar(sa.text("SHOW server_encoding"))
+        if encoding != "UTF8":
+            msg = f"{self.name}: the database is in {encoding}, which has not all characters"
+            raise BadInputError(msg, remedy="CREATE DATABASE runs ENCODING 'UTF8' TEMPLATE template0")
         connection.execute(sa.text(f'CREATE SCHEMA "{self.schema}"'))
         note(self.folder, self._url, self.schema)
 
@@ -206,8 +228,9 @@ class PostgresHold:
 
     def regain(self) -> bool:
         """Connect and take the lock again; whoever had it in between has left a token of its own."""
-        self.session.invalidate()
-        self.session.close()
+        if not self.session.closed:  # as it is when an earlier try found nobody
+            self.session.invalidate()
+            self.session.close()
         self.session = self.engine.connect()
         locked = self._lock()
         token, owner = self._owner()

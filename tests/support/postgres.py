@@ -68,13 +68,13 @@ class Cluster:
         """Stop it: `fast` ends all sessions, `immediate` is a crash."""
         self.do("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
 
-    def sql(self, text: str, *, database: str = "") -> list[tuple[Any, ...]]:
-        """Carry out statements and return the rows of the last one."""
+    def sql(self, text: str, *, database: str = "", whole: bool = False) -> list[tuple[Any, ...]]:
+        """Carry out statements (`whole`: one, with semicolons in it) and return the rows of the last one."""
         import psycopg
 
         with psycopg.connect(self.url(database=database or "postgres"), autocommit=True) as connection:
             cursor = connection.cursor()
-            for one in text.split(";"):
+            for one in [text] if whole else text.split(";"):
                 cursor.execute(one.encode())
             return cursor.fetchall() if cursor.description else []
 
