@@ -145,8 +145,10 @@ async def run(
             _begin(stored, recipe, target=target, inputs=inputs, tried=tried)
             recipe = await formats.settle(recipe, engines, tasks=tasks, store=stored)
             stored.put_meta(_identity(recipe, inputs))
-            stored.flush()
-            crew = stack.enter_context(hired(workers, folder, url=store)) if workers is not None else None
+            crew = None
+            if workers is not None:
+                stored.flush()  # they read what the run is
+                crew = stack.enter_context(hired(workers, folder, url=store))
             runner = Runner(
                 plan_of(recipe, models), engines=engines, store=stored, pool=Pool(tasks),
                 concurrency=None if recipe.concurrency == "auto" else recipe.concurrency,

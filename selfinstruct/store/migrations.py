@@ -22,7 +22,7 @@ READABLE = 3
 
 def _leases(connection: sa.Connection) -> None:
     leases.create(connection)
-    workers.create(connection)
+    workers.create(connection, checkfirst=True)
     for index in (*calls.indexes, *work.indexes):
         index.create(connection, checkfirst=True)
 
