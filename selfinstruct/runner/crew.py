@@ -76,8 +76,8 @@ class Crew:
         with suppress(SelfInstructError):  # a store that fails is why it stops
             self._store.put_meta({"ended": reason, "closing": closing or ""})
 
-    async def watch(self, changed: asyncio.Event) -> None:
-        """Take in what was settled and counted, until the run has stopped and nobody holds anything.
+    async def watch(self, counted: Callable[[], None]) -> None:
+        """Take in what was settled and counted, until the run has stopped and nobody holds anything; `counted` is told.
 
         Raises:
             SelfInstructError: all workers have ended; the database does not answer.
@@ -88,7 +88,7 @@ class Crew:
                 if look.settled:
                     await self._take_back(look.settled)
                 self._count(look)
-                changed.set()
+                counted()
                 if self._stopping and not look.held:
                     return
                 self._mind(look)

@@ -199,11 +199,15 @@ class Hand:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _look(self) -> None:
+        led = await asyncio.to_thread(self._store.is_led)
+        if led:
+            self._led = time.monotonic()
+        if led is False:  # what another says of the run is not said to us
+            self.stop(Ended("alone"))
+            return
         reason, closing = await asyncio.to_thread(self._store.ended)
         if reason:
             self.stop(Ended(reason, closing=closing or None))
-        if await asyncio.to_thread(self._store.is_led):
-            self._led = time.monotonic()
         elif time.monotonic() - self._led > ALONE_SECONDS:
             self.stop(Ended("alone"))
 

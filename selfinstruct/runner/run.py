@@ -165,7 +165,7 @@ class Runner:
     async def _mind(self, crew: Crew) -> None:
         """Take in what workers have done."""
         try:
-            await crew.watch(self._changed)
+            await crew.watch(self._take_note)
         except SelfInstructError as error:
             self.stop(Ended("error", error=error))
 
@@ -198,13 +198,21 @@ class Runner:
     def _go_on(self) -> None:
         """Raise when no further call may be sent."""
         self._store.check()
+        self._heed_caps()
+        if self._ended is not None:
+            raise StopError
+
+    def _take_note(self) -> None:
+        """Go on from what workers have done and spent."""
+        self._heed_caps()
+        self._changed.set()
+
+    def _heed_caps(self) -> None:
         spent = self.tally.prompt_tokens + self.tally.completion_tokens
         if self._limits.tokens is not None and spent >= self._limits.tokens:
             self.stop(Ended("tokens"))
         if self._limits.cost is not None and self.cost >= self._limits.cost:
             self.stop(Ended("cost"))
-        if self._ended is not None:
-            raise StopError
 
     # -- one request ----------------------------------------------------------------------------------------------
 

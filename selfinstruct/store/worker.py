@@ -42,9 +42,10 @@ class WorkerStore(RunStore):
         """Queue that everything that came of a request has its fate."""
         self._put(Write([settling(request, self.name)], request))
 
-    def is_led(self) -> bool:
-        """Say whether the process that owned the run when we came still does."""
-        return self._led_by() == self._leader
+    def is_led(self) -> bool | None:
+        """Say whether the process that owned the run when we came still does; None: nobody does, it may come back."""
+        leader = self._led_by()
+        return None if leader is None else leader == self._leader
 
     def _led_by(self) -> str | None:
         with self._asking() as connection:
