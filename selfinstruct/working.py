@@ -64,7 +64,7 @@ async def take_part(
     store = await asyncio.to_thread(join_run, run)
     try:
         known = await _begun(store)
-        recipe = _recipe(known, base_url, source=run)
+        recipe = _recipe(known, base_url, source=store.place.name)
         async with AsyncExitStack() as stack:
             engines = await open_engines(recipe.engines, stack)
             await prepare(recipe, engines)
@@ -82,8 +82,8 @@ async def take_part(
     if ended.error is not None:
         raise ended.error
     if ended.reason == "alone":
-        msg = f"the process that led {run} is gone"
-        raise UnreachableError(msg, remedy=f"selfinstruct resume {run} --workers 0; then this again")
+        msg = f"the process that led the run in {store.place.name} is gone"
+        raise UnreachableError(msg, remedy=f"selfinstruct resume {store.folder} --workers 0; then this again")
     return Worked(hand.settled, hand.tally.calls, ended.reason)
 
 
@@ -150,7 +150,7 @@ def _listen(hand: Hand, *, handle_signals: bool, hired: bool) -> None:
     def wait() -> None:
         while os.read(sys.stdin.fileno(), 1):
             pass
-        loop.call_soon_threadsafe(hand.stop, Ended("interrupted"))
+        asyncio.run_coroutine_threadsafe(hand.leave(), loop)
 
     if handle_signals:
         for one in (signal.SIGINT, signal.SIGTERM):

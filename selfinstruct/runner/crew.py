@@ -28,6 +28,9 @@ LOOK_SECONDS = 0.2
 BACKLOG = 64
 """Requests that wait for a worker; with more of them no further one is begun."""
 
+PATIENCE = 60.0
+"""Seconds for which the database may be away."""
+
 LONELY_SECONDS = 45.0
 """Without a worker while requests wait, a line says so."""
 
@@ -45,8 +48,9 @@ class Crew:
         self._told: dict[str, Tally] = {}
         self._gone: set[str] = set()  # workers whose end was told of
         self._free = 0
+        self._collected: Sequence[int] = ()
         self._stopping = False
-        self._accompanied = time.monotonic()
+        self._accompanied = self._seen = time.monotonic()
 
     @property
     def has_room(self) -> bool:
@@ -84,28 +88,42 @@ class Crew:
         """
         try:
             while True:
-                look = await asyncio.to_thread(self._leases.look, withdraw=self._stopping)
-                if look.settled:
-                    await self._take_back(look.settled)
-                self._count(look)
-                counted()
-                if self._stopping and not look.held:
+                if await self._look(counted):
                     return
-                self._mind(look)
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             for one in self._carried.values():
                 if not one.done():
                     one.set_exception(StopError())
 
+    async def _look(self, counted: Callable[[], None]) -> bool:
+        """Look once; say whether it was the last time."""
+        try:
+            look = await asyncio.to_thread(self._leases.look, collected=self._collected, withdraw=self._stopping)
+            await self._take_back(look.settled)
+        except UnreachableError:  # the store's writer tries again for a while as well
+            if time.monotonic() - self._seen > PATIENCE:
+                raise
+            return False
+        self._seen = time.monotonic()
+        self._count(look)
+        counted()
+        if self._stopping and not look.held:
+            return True
+        self._mind(look)
+        return False
+
     async def dismiss(self) -> None:
-        """Throw all leases away: whoever still works writes no more."""
+        """Throw all leases away, once how the run ended stands there: whoever still works writes no more."""
+        await asyncio.to_thread(self._store.flush)
         await asyncio.to_thread(self._leases.clear)
 
     async def _take_back(self, numbers: Sequence[int]) -> None:
         rows: dict[int, list[str]] = {number: [] for number in numbers}
-        for number, path in await asyncio.to_thread(self._store.paths, self._row_stage, numbers=numbers):
-            rows[number].append(path.rpartition(".")[0])
+        if rows:
+            for number, path in await asyncio.to_thread(self._store.paths, self._row_stage, numbers=numbers):
+                rows[number].append(path.rpartition(".")[0])
+        self._collected = numbers
         for number, paths in rows.items():
             one = self._carried.get(number)
             if one is not None and not one.done():

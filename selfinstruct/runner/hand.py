@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from selfinstruct.errors import SelfInstructError, UnreachableError
@@ -77,6 +78,8 @@ class Hand:
         self._walker = Walker(plan, asker=self._asker, store=store, pool=pool, tally=self.tally, tried=tried)
         self._lineages: dict[int, asyncio.Task[None]] = {}
         self._had: set[int] = set()
+        self._beginning = -1  # what was taken last
+        self._unknown: set[int] = set()
         self._ended: Ended | None = None
         self._heard = self._led = time.monotonic()
 
@@ -102,6 +105,12 @@ class Hand:
             asyncio.get_running_loop().call_later(0 if ended.closing else DRAIN_SECONDS, self.cancel)
         self._changed.set()
 
+    async def leave(self) -> None:
+        """Stop as the run has, if it has ended; else as one that is told to."""
+        with suppress(SelfInstructError):
+            await self._look()
+        self.stop(Ended("interrupted"))
+
     def cancel(self) -> None:
         """Give up what is in flight: it stays open."""
         for task in self._lineages.values():
@@ -113,15 +122,25 @@ class Hand:
             if not self._has_room():
                 await self._changed.wait()
                 continue
-            numbers = await asyncio.to_thread(self._store.leases.take, self._store.name, seconds=self._seconds)
-            if not numbers:
+            try:
+                number = await self._take()
+            except UnreachableError as error:  # what was taken all the same is given back: see `_tell`
+                self._bear(error)
+                number = None
+            if number is None:
                 await asyncio.sleep(IDLE_SECONDS)
-            for number in numbers:
-                await self._begin(number)
 
     def _has_room(self) -> bool:
         lanes = {name for stage in self._plan.stages[1:] for name in stage.engines()}
         return all(self.lanes[name].has_room for name in lanes)
+
+    async def _take(self) -> int | None:
+        """Take a request, if there is one, and begin it."""
+        taken = await asyncio.to_thread(self._store.leases.take, self._store.name, seconds=self._seconds)
+        for number in taken:
+            self._beginning = number
+            await self._begin(number)
+        return taken[0] if taken else None
 
     async def _begin(self, number: int) -> None:
         """Take up a request where it stands."""
@@ -191,12 +210,16 @@ class Hand:
                     await self._tell()
                     self._changed.set()
                 self._heard = time.monotonic()
-            except UnreachableError as error:  # the writer tries again as well
-                if time.monotonic() - self._heard > self._seconds:
-                    self.stop(Ended("error", error=error))
+            except UnreachableError as error:
+                self._bear(error)
             except SelfInstructError as error:
                 self.stop(Ended("error", error=error))
             await asyncio.sleep(BEAT_SECONDS)
+
+    def _bear(self, error: UnreachableError) -> None:
+        """Wait for the database, as the store's writer does, until our leases have run out."""
+        if time.monotonic() - self._heard > self._seconds:
+            self.stop(Ended("error", error=error))
 
     async def _look(self) -> None:
         led = await asyncio.to_thread(self._store.is_led)
@@ -212,7 +235,7 @@ class Hand:
             self.stop(Ended("alone"))
 
     async def _tell(self) -> None:
-        """Make the leases last, and drop what another has taken over."""
+        """Make the leases last, drop what another has taken over, and give back what we do not know to be ours."""
         before = set(self._lineages)
         ours = await asyncio.to_thread(
             self._store.leases.renew, self._store.name, self._told().model_dump_json(), seconds=self._seconds
@@ -220,6 +243,10 @@ class Hand:
         for number in before - ours:
             if (task := self._lineages.get(number)) is not None:
                 task.cancel()
+        unknown = ours - before - self._lineages.keys() - {self._beginning}
+        if stray := unknown & self._unknown:  # twice in a row: neither being begun nor just settled
+            await asyncio.to_thread(self._store.leases.free, self._store.name, stray)
+        self._unknown = unknown
 
     def _told(self) -> Told:
         error = self._ended.error if self._ended is not None else None

@@ -29,7 +29,7 @@ class Look(NamedTuple):
     """What the owner of a run sees of those who work for it."""
 
     settled: list[int]
-    """Requests that were settled since the last look; each is told once."""
+    """Requests that were settled, until they are collected: a look whose answer is lost loses nothing."""
     free: int
     held: int
     """Leases that nobody has, or that have run out; those that somebody has."""
@@ -105,9 +105,15 @@ class Leases:
             connection.execute(_update(_of(owner)).values(owner="", until=FREE))
             _tell(connection, owner, told, None)
 
-    def look(self, *, withdraw: bool = False) -> Look:
-        """Collect what was settled, and see who is there; `withdraw`: nobody may take a request any more."""
-        gone = sa.delete(leases).where(leases.c.until == SETTLED).returning(leases.c.request)
+    def free(self, owner: str, numbers: Collection[int]) -> None:
+        """Give some requests back."""
+        some = _of(owner).where(leases.c.request.in_(numbers))
+        with self._transaction() as connection:
+            connection.execute(_update(some).values(owner="", until=FREE))
+
+    def look(self, *, collected: Collection[int] = (), withdraw: bool = False) -> Look:
+        """See what was settled and who is there, and forget what was `collected`; `withdraw`: nobody may take any more."""
+        settled = sa.select(leases.c.request).where(leases.c.until == SETTLED).order_by(leases.c.request)
         is_held = leases.c.until >= NOW
         counts = sa.select(
             sa.func.count().filter(~is_held), sa.func.count().filter(is_held)
@@ -115,11 +121,14 @@ class Leases:
         with self._transaction() as connection:
             if withdraw:
                 connection.execute(sa.delete(leases).where(leases.c.until >= FREE, leases.c.until < NOW))
-            settled = sorted(connection.execute(gone).scalars())
+            if collected:
+                gone = sa.delete(leases).where(leases.c.until == SETTLED, leases.c.request.in_(collected))
+                connection.execute(gone)
+            through = list(connection.execute(settled).scalars())
             free, taken = connection.execute(counts).one()
             rows = connection.execute(sa.select(workers.c.owner, workers.c.told, workers.c.until >= NOW)).all()
         there = {owner for owner, _, is_there in rows if is_there}
-        return Look(settled, int(free), int(taken), {owner: told for owner, told, _ in rows}, there)
+        return Look(through, int(free), int(taken), {owner: told for owner, told, _ in rows}, there)
 
 
 def _of(owner: str) -> sa.Select[tuple[int]]:

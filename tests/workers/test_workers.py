@@ -34,7 +34,7 @@ def test_four_workers_make_what_one_process_makes(tmp_path: Path, postgres: Clus
     assert books(tmp_path / "run") == alone
     assert sound(tmp_path / "run")
     told = (tmp_path / "run" / "workers.log").read_text()
-    assert told.count("requests settled") == 4, told
+    assert told.count("the run ended: filled") == 4, told
 
 
 def test_workers_with_servers_of_their_own(tmp_path: Path, postgres: Cluster, alone: Books) -> None:
