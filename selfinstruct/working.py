@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,7 +64,7 @@ async def take_part(
     """`work`, in an event loop; `hired`: end when standard input does."""
     store = await asyncio.to_thread(join_run, run)
     try:
-        known = await _begun(store)
+        known = await _begun(store, seconds=0 if hired else BEGIN_SECONDS)
         recipe = _recipe(known, base_url, source=store.place.name)
         async with AsyncExitStack() as stack:
             engines = await open_engines(recipe.engines, stack)
@@ -87,17 +88,18 @@ async def take_part(
     return Worked(hand.settled, hand.tally.calls, ended.reason)
 
 
-async def _begun(store: WorkerStore) -> dict[str, str]:
+async def _begun(store: WorkerStore, *, seconds: float) -> dict[str, str]:
     """Return the facts of the run once its owner has written down what it is.
 
     Raises:
         BadInputError: it does not.
     """
-    for _ in range(round(BEGIN_SECONDS)):
+    deadline = time.monotonic() + seconds
+    while True:
         known = await asyncio.to_thread(store.get_meta)
         if "recipe" in known and not known["ended"] and not _is_open(known["recipe"]):
             return known
-        if not await asyncio.to_thread(store.is_led):
+        if time.monotonic() > deadline or not await asyncio.to_thread(store.is_led):
             break
         await asyncio.sleep(1)
     msg = f"the run in {store.place.name} has not begun, or has just ended"

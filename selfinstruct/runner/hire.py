@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -45,9 +46,10 @@ def hired(count: int, folder: Path, *, url: str | None) -> Iterator[Callable[[],
         for one in workers:
             if one.stdin is not None:
                 one.stdin.close()
+        deadline = time.monotonic() + PATIENCE
         for one in workers:
             with suppress(subprocess.TimeoutExpired):
-                one.wait(PATIENCE)
+                one.wait(max(0.0, deadline - time.monotonic()))
             if one.poll() is None:
                 one.kill()
                 one.wait()
