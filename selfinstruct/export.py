@@ -241,6 +241,13 @@ def _checked(run: StoredRun, exporter: Exporter, kind: str, cut: Cut | None) -> 
     return itertools.chain([first], records)
 
 
+def kept_records(run: StoredRun, wanted: type[Any], cut: Cut | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield (path, record) of the rows or pairs (`wanted`) that the run kept, or that `cut` keeps, in admission order."""
+    label = run.writer_of(wanted)
+    if label is not None:
+        yield from _records(run, wanted, label, cut)
+
+
 def _records(run: StoredRun, wanted: type[Any], label: str, cut: Cut | None) -> Iterator[tuple[str, Any]]:
     if cut is not None:
         yield from refilter.records(run, cut, wanted)

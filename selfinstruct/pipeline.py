@@ -141,7 +141,7 @@ async def run(
             models = {name: engine.model_name for name, engine in engines.items()}
             _caution(recipe, models)
             tried = _tried(stored)
-            inputs = {"seeds": seeds_digest, **inputs_of(recipe, models)}
+            inputs = inputs_of(recipe, models, seeds_digest)
             _begin(stored, recipe, target=target, inputs=inputs, tried=tried)
             recipe = await formats.settle(recipe, engines, tasks=tasks, store=stored)
             stored.put_meta(_identity(recipe, inputs))
@@ -221,9 +221,9 @@ def plan_of(recipe: Recipe, models: Mapping[str, str], *, first: int = 0) -> Pla
     )
 
 
-def inputs_of(recipe: Recipe, models: Mapping[str, str], *, first: int = 0) -> dict[str, str]:
-    """Return what a run depends on beside its recipe and its seeds, by name; `first` as for a plan."""
-    inputs = {f"model of {name}": model for name, model in models.items()}
+def inputs_of(recipe: Recipe, models: Mapping[str, str], seeds_digest: str, *, first: int = 0) -> dict[str, str]:
+    """Return what a run depends on beside its recipe, by name; `first` as for a plan."""
+    inputs = {"seeds": seeds_digest, **{f"model of {name}": model for name, model in models.items()}}
     for stage in recipe.stages[first:]:
         inputs |= stage.inputs(language=recipe.language)
     return inputs

@@ -317,7 +317,9 @@ def moved(data: Mapping[str, Any], base_url: Sequence[str]) -> dict[str, Any]:
 
 
 PREFIX = "SELFINSTRUCT_"
-_NOT_OURS = frozenset({"api_key", "store", "vllm"})  # read by the part that needs them, secrets by nothing else
+_NOT_OURS = frozenset(
+    {"api_key", "catalogue", "store", "vllm"}
+)  # read by the part that needs them, secrets by nothing else
 
 
 def _overrides(environment: Mapping[str, str], sets: Sequence[str]) -> list[tuple[str, str, Any]]:

@@ -70,7 +70,7 @@ async def take_part(
             engines = await open_engines(recipe.engines, stack)
             await prepare(recipe, engines)
             models = {name: engine.model_name for name, engine in engines.items()}
-            _refuse_others(known, inputs_of(recipe, models, first=1))
+            _refuse_others(known, recipe, models)
             hand = Hand(
                 plan_of(recipe, models, first=1), engines=engines, store=store, pool=Pool(()),
                 concurrency=None if recipe.concurrency == "auto" else recipe.concurrency,
@@ -124,13 +124,14 @@ def _recipe(known: Mapping[str, str], base_url: Sequence[str], *, source: str) -
     return recipes.build(recipes.moved(data, list(base_url)) if base_url else data, source=source)
 
 
-def _refuse_others(known: Mapping[str, str], inputs: Mapping[str, str]) -> None:
+def _refuse_others(known: Mapping[str, str], recipe: Recipe, models: Mapping[str, str]) -> None:
     """Refuse to work with another model or other prompts than the run's.
 
     Raises:
         BadInputError: each difference is named.
     """
     wanted = json.loads(known["inputs"])
+    inputs = inputs_of(recipe, models, wanted["seeds"], first=1)
     differing = [name for name in sorted(inputs) if wanted.get(name) != inputs[name]]
     if differing:
         listed = "".join(f"\n  {name}: {wanted.get(name, 'absent')} -> {inputs[name]}" for name in differing)

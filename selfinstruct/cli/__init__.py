@@ -14,12 +14,25 @@ import typer
 
 from selfinstruct import __version__
 
-from selfinstruct.cli import making, looking, calibrating, data, auditing, before, serving, working  # isort: skip - the order of --help
+from selfinstruct.cli import making, working  # isort: skip - the order of --help
+from selfinstruct.cli import looking, calibrating, data, auditing, cataloguing, datasets, before, serving  # isort: skip - the same
 from selfinstruct.cli._shared import app, say
 from selfinstruct.errors import Exit, SelfInstructError
 from selfinstruct.text.show import printable
 
-__all__ = ["auditing", "before", "calibrating", "data", "looking", "main", "making", "serving", "working"]
+__all__ = [
+    "auditing",
+    "before",
+    "calibrating",
+    "cataloguing",
+    "data",
+    "datasets",
+    "looking",
+    "main",
+    "making",
+    "serving",
+    "working",
+]
 
 
 def _version(*, wanted: bool) -> None:

@@ -81,7 +81,7 @@ Workers = Annotated[
 ]
 
 
-def carry_out(  # noqa: PLR0913 - one parameter per option
+def carry_out(  # noqa: PLR0913 - what the options of several commands give
     recipe: Recipe,
     folder: Path,
     *,
@@ -93,8 +93,9 @@ def carry_out(  # noqa: PLR0913 - one parameter per option
     store: str | None = None,
     workers: int | None = None,
     again: str = "",
+    tell_exports: bool = True,
 ) -> Report:
-    """Run or resume it under a watcher, tell how it ended, print its files.
+    """Run or resume it under a watcher, tell how it ended, print its files (`tell_exports`).
 
     `again` is what goes on with it, where that is not the report's `resume`.
     """
@@ -111,7 +112,7 @@ def carry_out(  # noqa: PLR0913 - one parameter per option
     if again and report.remedy.startswith("selfinstruct resume"):
         report = replace(report, remedy=again)
     summarise(report, quiet=quiet or str(events) == "-")
-    for path, _ in report.exports.values():
+    for path, _ in report.exports.values() if tell_exports else ():
         typer.echo(path)
     return report
 

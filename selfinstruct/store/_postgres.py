@@ -18,8 +18,9 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from selfinstruct.errors import BadInputError, DamageError, NoRoomError, SelfInstructError, UnreachableError
-from selfinstruct.store.place import ELSEWHERE, VARIABLE, bare, note
+from selfinstruct.errors import BadInputError, SelfInstructError, UnreachableError
+from selfinstruct.store._postgres_errors import is_lost, meaning
+from selfinstruct.store.place import ELSEWHERE, bare, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,17 +49,6 @@ LOCK_TRIES, LOCK_PAUSE = 5, 0.1
 """The server needs a moment to see that a killed owner is gone."""
 
 OWNER = "CREATE TABLE IF NOT EXISTS owner (token text NOT NULL, told text NOT NULL)"
-
-TURNED_AWAY = (
-    "authentication",
-    "password",
-    "does not exist",
-    "pg_hba",
-    "permission denied",
-    "support SSL",
-    "certificate",
-)
-"""What libpq's message says when a server is there and does not let us in; it has no code for that."""
 
 
 class Postgres:
@@ -129,30 +119,10 @@ class Postgres:
 
     def told(self, error: BaseException, *, writing: bool) -> SelfInstructError:
         """Tell a server that is away, one that does not let us in, a full disk, and damage."""
-        cause = getattr(error, "orig", None) or error
-        state = getattr(cause, "sqlstate", None) or ""
-        text = " ".join(str(cause).split())
-        if self._url.password:
-            text = text.replace(str(self._url.password), "***")
-        msg = f"{self.name}: {text}"
-        again = f"selfinstruct resume {self.folder}" if self._known else "the same command again"
-        if state in {"53100", "53200"}:
-            return NoRoomError(msg, remedy=f"make room at the server, then: {again}")
-        if state == "25006":  # a standby, or set so for its full disk
-            return NoRoomError(msg, remedy=f"make the database writable, then: {again}")
-        if state == "42501":
-            return BadInputError(
-                msg, remedy=f"GRANT CREATE ON DATABASE {self._url.database} TO {self._url.username or 'USER'}"
-            )
-        if is_lost(error):
-            return UnreachableError(msg, remedy=f"see that the server runs, then: {again}")
-        if not state and isinstance(error, sa.exc.OperationalError):
-            return BadInputError(
-                msg, remedy=f"check the URL's user and database; the password in PGPASSWORD, ~/.pgpass or ${VARIABLE}"
-            )
-        if state.startswith("XX") and isinstance(error, sa.exc.DatabaseError):
-            return DamageError(msg, remedy="restore the database from a copy")
-        return SelfInstructError(msg, remedy=again if writing else f"selfinstruct verify {self.folder}")
+        meant = meaning(error, name=self.name, url=self._url, folder=self.folder, known=self._known)
+        if type(meant) is SelfInstructError and not writing:
+            meant.remedy = f"selfinstruct verify {self.folder}"
+        return meant
 
     def integrity(self, connection: sa.Connection) -> Iterator[str]:
         """Nothing: pages and indexes are the server's own affair (pg_amcheck); the rows have their digests."""
@@ -223,7 +193,7 @@ class PostgresHold:
         return insert(table).on_conflict_do_nothing() if again else sa.insert(table)
 
     def is_lost(self, error: sa.exc.DBAPIError) -> bool:
-        """See below."""
+        """Ask who knows the codes."""
         return is_lost(error)
 
     def regain(self) -> bool:
@@ -253,17 +223,6 @@ class PostgresHold:
         row = self.session.execute(sa.text("SELECT token, told FROM owner")).first()
         self.session.rollback()
         return (row[0], row[1]) if row else ("", "another process")
-
-
-def is_lost(error: BaseException) -> bool:
-    """Say whether it was the connection, so that the same may work later."""
-    if not isinstance(error, sa.exc.DBAPIError):
-        return False
-    state = getattr(error.orig, "sqlstate", None) or ""
-    if error.connection_invalidated or state.startswith(("08", "57P", "40")) or state == "53300":
-        return True
-    turned_away = any(words in str(error.orig) for words in TURNED_AWAY)
-    return isinstance(error, sa.exc.OperationalError) and not state and not turned_away
 
 
 class _Snapshot(psycopg.Connection[Any]):

@@ -138,6 +138,16 @@ class RunReader:
             for row in connection.execute(query):
                 yield row.id, row.prompt, self._sound(row, "call")["body"]
 
+    def answers(self) -> Iterator[tuple[int, str, Any]]:
+        """Yield (request, work id, reply) of every answer, in the order of requests and of call ids."""
+        order = sa.select(calls.c.id, calls.c.request).order_by(calls.c.request, calls.c.id)
+        with self._engine.connect() as connection:
+            found = connection.execute(order).all()  # bodies are fetched in parts: a database would sort them on disk
+            for start in range(0, len(found), CHUNK):
+                wanted = sa.select(calls).where(calls.c.id.in_([row.id for row in found[start : start + CHUNK]]))
+                rows = connection.execute(wanted.order_by(calls.c.request, calls.c.id)).all()
+                yield from ((row.request, row.work, self._sound(row, "call")["body"]) for row in rows)
+
     def calls_of(self, work_id: str) -> list[tuple[str, Any]]:
         """Return (call id, reply) of the answers behind one piece of work."""
         with self._asking() as connection:
@@ -249,6 +259,14 @@ class RunReader:
         with self._asking() as connection:
             count, prompt, completion = connection.execute(query).one()
         return int(count), int(prompt or 0), int(completion or 0)
+
+    def usage_by_stage(self) -> dict[str, tuple[int, int, int]]:
+        """Return the same by stage."""
+        query = sa.select(
+            calls.c.stage, sa.func.count(), sa.func.sum(calls.c.prompt_tokens), sa.func.sum(calls.c.completion_tokens)
+        ).group_by(calls.c.stage)
+        with self._engine.connect() as connection:
+            return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)}
 
     def damage(self) -> Iterator[str]:
         """Yield a line for every broken body, orphan, double fate or miscount. None means the store is whole."""

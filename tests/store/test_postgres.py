@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -231,6 +232,17 @@ def test_a_url_that_is_none(tmp_path: Path, url: str) -> None:
     with pytest.raises(BadInputError, match="--store is not the URL of a PostgreSQL database") as caught:
         open_run(tmp_path, url=url)
     assert "SECRET" not in str(caught.value) + caught.value.remedy
+
+
+def test_without_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra: who has not installed it is told how."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for module in ("_postgres", "_postgres_errors"):
+        monkeypatch.delitem(sys.modules, f"selfinstruct.store.{module}", raising=False)
+    with pytest.raises(BadInputError, match="not installed") as caught:
+        open_run(tmp_path, url="postgresql://u:SECRET@h/d")
+    assert caught.value.remedy == "pip install 'selfinstruct[postgres]'"
+    assert "SECRET" not in str(caught.value)
 
 
 def test_a_password_is_used_and_never_kept(tmp_path: Path, postgres: Cluster) -> None:

@@ -1,0 +1,165 @@
+"""A catalogue, to read: a local folder or any fsspec URL. Knows no run, and writes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, Version, ref
+from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.text.show import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+BATCH = 2000
+"""Rows that are read at once."""
+DEFAULT, VARIABLE = "catalogue", "SELFINSTRUCT_CATALOGUE"
+"""Where a catalogue is looked for when nobody says where: what the variable names, else this folder."""
+
+
+def default() -> str:
+    """Return the path or URL of the catalogue that is meant when none is named."""
+    return os.environ.get(VARIABLE) or DEFAULT
+
+
+class Published:
+    """One version that exists."""
+
+    def __init__(self, catalogue: Catalogue, manifest: Version) -> None:
+        """Use `Catalogue.version` instead."""
+        self.catalogue, self.manifest = catalogue, manifest
+        self.root = f"{catalogue.root}/{manifest.name}/{manifest.version}"
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it lies on this machine; None for a URL."""
+        return Path(self.root) if self.catalogue.is_local else None
+
+    def open(self, file: str) -> IO[bytes]:
+        """Open a file that the manifest names, or the manifest.
+
+        Raises:
+            BadInputError: the manifest does not name it.
+        """
+        if file != MANIFEST and file not in self.manifest.files:
+            msg = f"{self.manifest.ref} has no file {printable(file, longest=80)!r}"
+            raise BadInputError(msg, remedy=f"selfinstruct datasets info {self.manifest.ref}")
+        opened: IO[bytes] = self.catalogue.files.open(f"{self.root}/{file}", "rb")
+        return opened
+
+    def text(self, file: str) -> str:
+        """Return a file as text."""
+        with self.open(file) as opened:
+            return opened.read().decode("utf-8")
+
+    def rows(self, view: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a view, oldest first; of `columns` only where they are given."""
+        import pyarrow.parquet as pq  # noqa: PLC0415 - 188 ms, wanted only here
+
+        for shard in self.manifest.shards(view):
+            with self.open(shard) as opened:
+                for batch in pq.ParquetFile(opened).iter_batches(BATCH, columns=columns):
+                    yield from batch.to_pylist()
+
+
+class Catalogue:
+    """Where versions lie."""
+
+    def __init__(self, url: str) -> None:
+        """Open the catalogue at `url`: a local path, or what fsspec understands; it may be empty or absent.
+
+        Raises:
+            BadInputError: a protocol that is not installed, or a catalogue of a newer format.
+        """
+        import fsspec  # noqa: PLC0415 - wanted only here
+
+        try:
+            self.files, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            msg = f"catalogue {printable(url, longest=200)}: {error}"
+            raise BadInputError(msg, remedy="a folder, or install the fsspec driver of that protocol") from None
+        self.root = str(root).rstrip("/")
+        self.is_local = "file" in (
+            (self.files.protocol,) if isinstance(self.files.protocol, str) else self.files.protocol
+        )
+        self._check()
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What `catalogue.json` says; empty where there is no catalogue yet."""
+        path = f"{self.root}/catalogue.json"
+        if not self.files.exists(path):
+            return {}
+        try:
+            facts = json.loads(self.files.cat_file(path))
+        except ValueError:
+            facts = None
+        if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
+            msg = f"{path}: not the head of a catalogue"
+            raise DamageError(msg, remedy="restore it, or give another --catalogue")
+        return facts
+
+    @property
+    def trial(self) -> bool:
+        """Whether it is for trying out: only there may rows of the scripted engine lie."""
+        return bool(self.facts.get("trial", False))
+
+    def _check(self) -> None:
+        if self.facts.get("format", FORMAT) > FORMAT:
+            msg = f"{self.root} is a catalogue of format {self.facts['format']}, this version reads up to {FORMAT}"
+            raise BadInputError(msg, remedy="pip install -U selfinstruct")
+
+    def names(self) -> list[str]:
+        """Return the names of all datasets that have a version."""
+        return [name for name in self._entries("") if self.versions(name)]
+
+    def versions(self, name: str) -> list[int]:
+        """Return the versions of a dataset, the oldest first. One that is still being written is not among them."""
+        ref(name)
+        found = [entry for entry in self._entries(name) if entry.isascii() and entry.isdecimal() and entry[0] != "0"]
+        return sorted(int(entry) for entry in found if self.files.exists(f"{self.root}/{name}/{entry}/{MANIFEST}"))
+
+    def version(self, wanted: Ref) -> Published:
+        """Return a version, the latest where none is named.
+
+        Raises:
+            BadInputError: there is none. DamageError: its manifest cannot be read, or is another's.
+        """
+        known = self.versions(wanted.name)
+        number = wanted.version or max(known, default=0)
+        if number not in known:
+            there = (
+                f"there are: {', '.join(str(Ref(wanted.name, one)) for one in known)}"
+                if known
+                else "selfinstruct datasets list"
+            )
+            msg = f"no {wanted} in {self.root}"
+            raise BadInputError(msg, remedy=there)
+        path = f"{self.root}/{wanted.name}/{number}/{MANIFEST}"
+        try:
+            manifest = Version.model_validate_json(self.files.cat_file(path))
+        except (ValidationError, FileNotFoundError) as error:
+            msg = f"{path}: no readable manifest ({' '.join(str(error).split())[:120]})"
+            raise DamageError(msg, remedy="restore the version from a copy, or remove its folder") from None
+        if (manifest.name, manifest.version) != (wanted.name, number):
+            msg = f"{path}: the manifest is that of {manifest.ref}"
+            raise DamageError(msg, remedy="restore the version from a copy, or remove its folder")
+        return Published(self, manifest)
+
+    def _entries(self, folder: str) -> list[str]:
+        path = f"{self.root}/{folder}".rstrip("/")
+        if not self.files.isdir(path):
+            return []
+        self.files.invalidate_cache()
+        found = (
+            str(entry["name"]).rstrip("/").rpartition("/")[2]
+            for entry in self.files.ls(path, detail=True)
+            if entry["type"] == "directory"
+        )
+        return sorted(name for name in found if not name.startswith("."))
