@@ -131,6 +131,8 @@ class Runner:
             if self._crew is not None:
                 with suppress(SelfInstructError):  # a database that is away: the next owner does it
                     await self._crew.dismiss()
+                    self._recount()  # what came since the last look
+                    self.tally.in_flight.clear()
         assert self._ended is not None  # noqa: S101 - _drive ends only so
         return self._ended
 
@@ -290,13 +292,17 @@ class Runner:
 
     # -- what is stored already -----------------------------------------------------------------------------------
 
+    def _recount(self) -> None:
+        """Have the tally say what is stored."""
+        tally, store = self.tally, self._store
+        tally.fates, tally.drops = Counter(store.fates()), Counter(store.drops())
+        tally.calls, tally.prompt_tokens, tally.completion_tokens = store.usage()
+
     def _restore(self) -> None:
         """Take up what an earlier process left: pool, answers, finished work, counts."""
         store, root = self._store, self._root.label
         self._asker.answers = restore.answers(store)
-        self.tally.fates.update(store.fates())
-        self.tally.drops.update(store.drops())
-        self.tally.calls, self.tally.prompt_tokens, self.tally.completion_tokens = store.usage()
+        self._recount()
         self._order.spoilt = {row.request for row in store.works(failed=True) if row.stage == root}
         for number, rules in store.rules(root).items():
             self._order.tell(number, rules)

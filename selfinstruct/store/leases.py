@@ -96,8 +96,9 @@ class Leases:
         """Say that `owner` is there, with what it tells of itself; return the requests that it still has."""
         longer = _update(_of(owner)).values(until=NOW + seconds).returning(leases.c.request)
         with self._transaction() as connection:
-            _tell(connection, owner, told, seconds)
-            return set(connection.execute(longer).scalars())
+            ours = set(connection.execute(longer).scalars())
+            _tell(connection, owner, told, seconds)  # second, as everywhere: `clear` would wait for us, and we for it
+        return ours
 
     def leave(self, owner: str, told: str) -> None:
         """Give back what `owner` still has; its last words stay."""

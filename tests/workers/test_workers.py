@@ -6,10 +6,12 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+from selfinstruct.errors import SelfInstructError
+from selfinstruct.store import read_run
 from tests.support.killing import Server
 from tests.support.postgres import Cluster
 from tests.support.running import command as done
-from tests.support.running import eventually
+from tests.support.running import events, eventually
 from tests.workers.support import Books, asked, books, end, lead, sound, twice, work
 
 LEASE = ("--lease", 8)
@@ -26,15 +28,21 @@ def _after(server: Server, calls: int) -> None:
 
 
 def test_four_workers_make_what_one_process_makes(tmp_path: Path, postgres: Cluster, alone: Books) -> None:
-    """Equal bytes, equal ledger, nothing asked twice; everybody ends."""
-    with Server(tmp_path / "log.jsonl", latency_ms=1) as server:
-        with lead(server, tmp_path / "run", "--store", postgres.url(), "--workers", 4) as leader:
+    """Equal bytes, equal ledger, nothing asked twice; everybody ends, and who watches sees what all have done."""
+    log = tmp_path / "events"
+    with Server(tmp_path / "log.jsonl", latency_ms=20) as server:
+        options = ("--store", postgres.url(), "--workers", 4, "--events", log)
+        with lead(server, tmp_path / "run", *options) as leader:
             end(leader)
         assert not twice(asked(server))
     assert books(tmp_path / "run") == alone
     assert sound(tmp_path / "run")
     told = (tmp_path / "run" / "workers.log").read_text()
     assert told.count("the run ended: filled") == 4, told
+    run = _address(tmp_path / "run") or ""
+    shown = [one for one in events(log) if one["event"] == "progress"]
+    assert shown[-1]["calls"] == len(_table(postgres, run, "calls", "id"))
+    assert any(one["in_flight"] and one["calls"] for one in shown)
 
 
 def test_workers_with_servers_of_their_own(tmp_path: Path, postgres: Cluster, alone: Books) -> None:
@@ -69,12 +77,9 @@ def _joined(postgres: Cluster, run: str, count: int) -> None:
 
 def _address(folder: Path) -> str | None:
     """Return how another machine finds a run, once it has begun."""
-    from selfinstruct.errors import SelfInstructError
-    from selfinstruct.store import read_run
-
     try:
         with read_run(folder) as store:
-            return f"{store.place.name.replace(' schema ', '#')}" if "recipe" in store.get_meta() else None
+            return store.place.name.replace(" schema ", "#") if "recipe" in store.get_meta() else None
     except SelfInstructError:
         return None
 
