@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from contextlib import ExitStack
 from pathlib import Path
 
 from selfinstruct.errors import SelfInstructError
 from selfinstruct.store import read_run
+from tests.support.fake_server import FakeServer
 from tests.support.killing import Server
 from tests.support.postgres import Cluster
 from tests.support.running import command as done
@@ -203,6 +205,38 @@ def test_what_cannot_be_worked_on_is_refused(tmp_path: Path, postgres: Cluster) 
             assert "nobody leads" in end(worker, status=2)
         with work(tmp_path / "nothing") as worker:
             assert "no run in" in end(worker, status=2)
+        with lead(server, tmp_path / "other", "--store", postgres.url(), "--workers", 0) as leader:
+            run = eventually(lambda: _address(tmp_path / "other"))
+            assert "model of writer: tiny -> large" in asyncio.run(_refused_beside_another_model(run))
+            leader.send_signal(signal.SIGINT)
+            end(leader, status=130)
+
+
+async def _refused_beside_another_model(run: str) -> str:
+    async with FakeServer(models=("large",)) as server:
+        with work(run, "--base-url", server.base_url) as worker:
+            return await asyncio.to_thread(end, worker, status=2)
+
+
+def test_the_database_may_be_away_for_a_moment(tmp_path: Path, alone: Books) -> None:
+    """PostgreSQL is started anew in mid-run: leader and workers wait for it, and the run ends as ever."""
+    own = Cluster()
+    try:
+        with Server(tmp_path / "log.jsonl", latency_ms=100) as server, ExitStack() as stack:
+            leader = stack.enter_context(
+                lead(server, tmp_path / "run", "--store", own.url(), "--workers", 2, "--set", "concurrency=8")
+            )
+            run = eventually(lambda: _address(tmp_path / "run"))
+            _joined(own, run, 2)
+            _after(server, 60)
+            own.stop("fast")
+            own.start()
+            end(leader)
+            assert not twice(asked(server))
+        assert books(tmp_path / "run") == alone
+        assert sound(tmp_path / "run")
+    finally:
+        own.remove()
 
 
 def test_the_library_works_too(tmp_path: Path, postgres: Cluster, alone: Books) -> None:
