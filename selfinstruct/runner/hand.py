@@ -78,7 +78,7 @@ class Hand:
         self._walker = Walker(plan, asker=self._asker, store=store, pool=pool, tally=self.tally, tried=tried)
         self._lineages: dict[int, asyncio.Task[None]] = {}
         self._had: set[int] = set()
-        self._beginning = -1  # what was taken last
+        self._beginning: int | None = None
         self._unknown: set[int] = set()
         self._ended: Ended | None = None
         self._heard = self._led = time.monotonic()
@@ -139,7 +139,10 @@ class Hand:
         taken = await asyncio.to_thread(self._store.leases.take, self._store.name, seconds=self._seconds)
         for number in taken:
             self._beginning = number
-            await self._begin(number)
+            try:
+                await self._begin(number)
+            finally:
+                self._beginning = None
         return taken[0] if taken else None
 
     async def _begin(self, number: int) -> None:

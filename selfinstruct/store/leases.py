@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from selfinstruct.store.place import Place
 
+owners = sa.table("owner", sa.column("token", sa.String))
+"""Who owns the run: made and kept where that is decided."""
+
 FREE, SETTLED = 0.0, -1.0
 NOW = sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
 
@@ -115,6 +118,9 @@ class Leases:
     def look(self, *, collected: Collection[int] = (), withdraw: bool = False) -> Look:
         """See what was settled and who is there, and forget what was `collected`; `withdraw`: nobody may take any more."""
         settled = sa.select(leases.c.request).where(leases.c.until == SETTLED).order_by(leases.c.request)
+        ours = sa.select(workers.c.owner, workers.c.told, workers.c.until >= NOW).where(
+            workers.c.owner.startswith(sa.select(owners.c.token).scalar_subquery())  # not who came for an earlier owner
+        )
         is_held = leases.c.until >= NOW
         counts = sa.select(
             sa.func.count().filter(~is_held), sa.func.count().filter(is_held)
@@ -127,9 +133,9 @@ class Leases:
                 connection.execute(gone)
             through = list(connection.execute(settled).scalars())
             free, taken = connection.execute(counts).one()
-            rows = connection.execute(sa.select(workers.c.owner, workers.c.told, workers.c.until >= NOW)).all()
-        there = {owner for owner, _, is_there in rows if is_there}
-        return Look(through, int(free), int(taken), {owner: told for owner, told, _ in rows}, there)
+            rows = connection.execute(ours).all()
+        there = {name for name, _, is_there in rows if is_there}
+        return Look(through, int(free), int(taken), {name: told for name, told, _ in rows}, there)
 
 
 def _of(owner: str) -> sa.Select[tuple[int]]:

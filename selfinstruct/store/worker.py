@@ -30,10 +30,10 @@ class WorkerStore(RunStore):
     def __init__(self, folder: Path, *, place: Place, guest: Guest) -> None:
         """Use `join_run` instead."""
         super().__init__(folder, place=place, hold=guest, lock=None)
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        """Whose leases they are."""
         self._guest = guest
         self._leader = self._led_by()
+        self.name = f"{self._leader}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        """Whose leases they are; begins with whom they are from."""
         if self._leader is None:
             msg = f"nobody leads the run in {place.name}: workers work for a run that is under way"
             raise BadInputError(msg, remedy=f"selfinstruct resume {folder} --workers 0, then this again")

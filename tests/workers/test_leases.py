@@ -94,10 +94,11 @@ def test_what_is_given_back_is_free_at_once(run: RunStore) -> None:
     _offer(run, 5)
     leaving, staying = join_run(str(run.folder)), join_run(str(run.folder))
     assert leaving.leases.take(leaving.name, seconds=60, most=3) == [0, 1, 2]
-    leaving.leases.leave(leaving.name, "{}")
+    leaving.leases.leave(leaving.name, "bye")
     assert staying.leases.take(staying.name, seconds=60, most=5) == [0, 1, 2, 3, 4]
     look = run.leases.look()
-    assert (look.free, look.held) == (0, 5)
+    assert (look.free, look.held, look.told) == (0, 5, {leaving.name: "bye"})
+    assert look.there == set()
     leaving.close()
     staying.close()
 
@@ -116,6 +117,8 @@ def test_a_new_owner_has_all_to_itself(tmp_path: Path, postgres: Cluster) -> Non
     worker.flush()
     assert worker.is_led() is False  # not by whom it came for
     assert list(second.answered()) == []
+    worker.leases.leave(worker.name, "what it did is stored, and was counted from there")
+    assert second.leases.look().told == {}
     assert second.leases.look().held == 0
     worker.close()
     second.close()
