@@ -87,7 +87,7 @@ def novelty(
 @app.command()
 def verify(target: Annotated[Path, typer.Argument(help="Run folder, or an export.", metavar="RUN|EXPORT")]) -> None:
     """Check every stored byte, every count and every export; say where something is wrong."""
-    from selfinstruct.export import verify_export
+    from selfinstruct.exported import verify_export
     from selfinstruct.store import has_run
     from selfinstruct.verify import verify as check
 
