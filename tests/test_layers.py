@@ -36,10 +36,23 @@ LAYERS = [
     {"extend", "download"},
     {"working"},
     {"console"},
+    {"viewer"},
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"prefect", "datasets", "torch", "vllm", "pandas", "nltk", "sqlalchemy", "aiohttp", "pyarrow"}
+HEAVY = {
+    "prefect",
+    "datasets",
+    "torch",
+    "vllm",
+    "pandas",
+    "nltk",
+    "sqlalchemy",
+    "aiohttp",
+    "pyarrow",
+    "starlette",
+    "uvicorn",
+}
 
 
 def _layer(name: str) -> int:

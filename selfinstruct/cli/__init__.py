@@ -15,7 +15,7 @@ import typer
 from selfinstruct import __version__
 
 from selfinstruct.cli import making, working, looking, calibrating, data, auditing  # isort: skip - the order of --help
-from selfinstruct.cli import cataloguing, datasets, downloading, before, serving  # isort: skip - the same
+from selfinstruct.cli import cataloguing, datasets, downloading, viewing, before, serving  # isort: skip - the same
 from selfinstruct.cli._shared import app, say
 from selfinstruct.errors import Exit, SelfInstructError
 from selfinstruct.text.show import printable
@@ -32,6 +32,7 @@ __all__ = [
     "main",
     "making",
     "serving",
+    "viewing",
     "working",
 ]
 
