@@ -63,7 +63,7 @@ TUNE_SECONDS = 1.0
 """Between two looks at the servers."""
 
 DRAIN_SECONDS = 60.0
-"""Answers still under way when a run is stopped are awaited for so long; then their records stay open."""
+"""Answers still under way when a run is stopped are awaited for so long, unless said otherwise; then their records stay open."""
 
 
 class _StopError(Exception):
@@ -95,6 +95,8 @@ class Limits:
     cost: float | None = None
     """In the currency of `price`, which says what tokens and hours cost."""
     price: Price = field(default_factory=Price)
+    drain: float = DRAIN_SECONDS
+    """Seconds that answers under way are awaited when the run is stopped."""
 
 
 @dataclass(slots=True)
@@ -246,7 +248,7 @@ class Runner:
         if self._ended is None:
             self._ended = ended
             if ended.closing is None:  # a call that waits for an absent server must not hold the end up
-                asyncio.get_running_loop().call_later(DRAIN_SECONDS, self.cancel)
+                asyncio.get_running_loop().call_later(self._limits.drain, self.cancel)
         for turn in self._turns.values():
             if not turn.done():
                 turn.set_exception(_StopError())
