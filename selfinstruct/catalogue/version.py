@@ -132,6 +132,16 @@ class Version(Frozen):
     licences: Licences
     recipe: str
     """Digest of everything that decides what the last run made."""
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """What that run depended on beside its recipe: models, digests of prompts and seeds, by name."""
+    against: tuple[str, ...] = ()
+    """sha256 of every file whose texts counted as earlier in that run: the shards of earlier versions, and others."""
+    changed: tuple[str, ...] = ()
+    """What was made otherwise than in `base`, a line each: it was published as a new lineage."""
+    ended: str = "filled"
+    """How that run ended: filled, exhausted, collapsed, at a cap on time, tokens or cost, or interrupted ..."""
+    ordered: int = 0
+    """... and how many rows it was asked for."""
     language: str
     trial: bool = False
     """Made by the scripted engine, for trying out: never sent to the Hub."""
