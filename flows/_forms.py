@@ -6,21 +6,31 @@ to whoever opens the page of a run: what looks like a password in a URL is refus
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from selfinstruct import recipe as recipes
+from selfinstruct import rubrics
+from selfinstruct.catalogue.licences import parse
 from selfinstruct.catalogue.version import NAME
 
 RECIPES = [name for name in recipes.names() if name != "alpagasus"]
 """Shipped recipes that grow a dataset; the other one wants a file of rows."""
+RUBRICS = rubrics.names()
 
 
 class Form(BaseModel):
     """A form: what is not one of its fields is refused; the docstring under a field is its help."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+def _rubric(name: str) -> str:
+    if name not in RUBRICS:
+        msg = f"one of: {', '.join(RUBRICS)}"
+        raise ValueError(msg)
+    return name
 
 
 def _shipped(name: str) -> str:
@@ -32,6 +42,7 @@ def _shipped(name: str) -> str:
 
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Shipped = Annotated[str, AfterValidator(_shipped), Field(json_schema_extra={"enum": list(RECIPES)})]
+Rubric = Annotated[str, AfterValidator(_rubric), Field(json_schema_extra={"enum": list(RUBRICS)})]
 Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$")]
 """A server; no user, password or token in it."""
 Place = Annotated[str, Field(pattern=r"^[^@?\s][^@?]*$")]
@@ -40,15 +51,9 @@ Setting = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*=[^@]*$")]
 """KEY=VALUE; what stands before an @ may be a password."""
 
 
-class Making(Form):
-    """What every flow that makes rows is asked."""
+class Asking(Form):
+    """What every flow that asks a model is asked."""
 
-    add: Annotated[int, Field(title="Rows to add", ge=1, le=1_000_000)] = 1000
-    """New rows, after every gate."""
-    recipe: Annotated[Shipped, Field(title="Recipe")] = "chat"
-    """Shipped recipe; how rows are made."""
-    recipe_file: Annotated[Place | None, Field(title="Recipe file")] = None
-    """A recipe of your own that the worker can read, instead of a shipped one."""
     base_url: Annotated[list[Url], Field(title="Model servers")] = []
     """OpenAI-compatible, for instance http://127.0.0.1:8000/v1; several share the calls. The recipe's when empty."""
     model: Annotated[str | None, Field(title="Model", max_length=200)] = None
@@ -56,9 +61,25 @@ class Making(Form):
     settings: Annotated[list[Setting], Field(title="Settings")] = []
     """Other fields of the recipe as in `--set`, for instance stages.respond.n=2."""
     guard: Annotated[str, Field(title="Guarded by", pattern=r"^[A-Za-z0-9_-]*$")] = ""
-    """Global concurrency limit of which this run holds one slot while it asks the model, for instance vllm. It must exist."""
-    chunk: Annotated[int, Field(title="Rows per task", ge=1)] = 500
-    """A task on the page for so many rows."""
+    """Global concurrency limit of which the run holds one slot while it asks the model, for instance vllm. It must exist."""
+    folder: Annotated[Place, Field(title="Run folders")] = "runs"
+    """Where run folders lie, seen from the worker's working directory."""
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """Return the fields of a recipe that are said here."""
+        return {"engines.writer.base_url": self.base_url or None, "engines.writer.model": self.model}
+
+
+class Making(Asking):
+    """What every flow that makes rows is asked."""
+
+    add: Annotated[int, Field(title="Rows to add", ge=1, le=1_000_000)] = 1000
+    """New rows, after every gate."""
+    recipe: Annotated[Shipped, Field(title="Recipe")] = "chat"
+    """Shipped recipe: how rows are made."""
+    recipe_file: Annotated[Place | None, Field(title="Recipe file")] = None
+    """A recipe of your own that the worker can read, instead of a shipped one."""
 
     def load(self) -> recipes.Recipe:
         """Return the recipe with everything that is said here laid over it.
@@ -66,5 +87,41 @@ class Making(Form):
         Raises:
             BadInputError: as `recipe.load`.
         """
-        flags = {"engines.writer.base_url": self.base_url or None, "engines.writer.model": self.model}
-        return recipes.load(self.recipe_file or self.recipe, sets=self.settings, flags=flags)
+        return recipes.load(self.recipe_file or self.recipe, sets=self.settings, flags=self.flags)
+
+
+class Publishing(Form):
+    """What every flow that publishes a version is asked."""
+
+    dataset: Annotated[Name, Field(title="Dataset")]
+    """Name in the catalogue."""
+    catalogue: Annotated[Place, Field(title="Catalogue")] = "catalogue"
+    """Where datasets lie: a folder seen from the worker's working directory, or a URL of fsspec."""
+    licences: Annotated[list[Setting], Field(title="Licences")] = []
+    """KEY=LICENCE of dataset, writer, judge, seeds, or of a model by name; said once, it holds for later versions."""
+    new_lineage: Annotated[bool, Field(title="New lineage")] = False
+    """Allow a changed recipe or model; the version tells what was changed."""
+    trial: Annotated[bool, Field(title="For trying out")] = False
+    """The catalogue is for rows of the scripted engine, and is made when it is absent."""
+    viewer: Annotated[Url | None, Field(title="Viewer")] = None
+    """Where `selfinstruct view --serve` shows this catalogue; the page of the run then links to the version."""
+
+    @property
+    def said(self) -> dict[str, str]:
+        """Return the licences that are said here.
+
+        Raises:
+            BadInputError: one is not of the form KEY=LICENCE.
+        """
+        return parse(self.licences)
+
+
+class Cutting(Form):
+    """What rows and pairs are held against, instead of a run's own thresholds."""
+
+    min_score: Annotated[float, Field(title="Lowest score")]
+    """Of a row, and of the chosen answer of a pair."""
+    min_margin: Annotated[float | None, Field(title="Lowest margin of a pair", gt=0)] = None
+    """The run's own when empty."""
+    max_length_ratio: Annotated[float | None, Field(title="Largest ratio of lengths in a pair", gt=1)] = None
+    """The run's own when empty."""

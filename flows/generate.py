@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import _page
-from _forms import Making, Name, Place
+from _forms import Making, Name
 from _work import AGAIN, LIMITS, Watch, attempt, ended, slot, steps, taken, through
 from prefect import flow, task
 from prefect.client.schemas.objects import State
@@ -24,8 +24,8 @@ class Generation(Making):
 
     dataset: Annotated[Name, Field(title="Dataset")] = "nightly"
     """Name of the run folder."""
-    folder: Annotated[Place, Field(title="Run folders")] = "runs"
-    """Where run folders lie, seen from the worker's working directory."""
+    chunk: Annotated[int, Field(title="Rows per task", ge=1)] = 500
+    """The page shows a task for so many rows."""
 
     @property
     def path(self) -> Path:

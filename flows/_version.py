@@ -1,0 +1,34 @@
+"""What is told of a version that has been published: its papers and a link on the page, events, and the state of the run."""
+
+from __future__ import annotations
+
+import _page
+from _forms import Publishing
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from selfinstruct.catalogue.place import Published
+from selfinstruct.catalogue.version import CARD, DIFF
+
+PAPERS = {"card": (CARD, "The card of the version"), "diff": (DIFF[1], "Against the version before")}
+ALARMING = "Alarming"
+"""Name of the state of a night that came through, and of which somebody should look at what it brought."""
+
+
+def shown(publishing: Publishing, made: Published) -> State[None]:
+    """Show a version on the page of the run, tell automations of it, and return the state of the run."""
+    manifest = made.manifest
+    facts = {
+        "dataset": manifest.name,
+        "version": manifest.version,
+        "rows": manifest.rows["sft"],
+        "added": manifest.added["sft"],
+        "where": made.root,
+    }
+    for key, (file, about) in PAPERS.items():
+        if file in manifest.files:
+            _page.paper(key, made.text(file), about)
+    if publishing.viewer is not None:
+        _page.link("viewer", f"{publishing.viewer.rstrip('/')}/{manifest.name}/{manifest.version}", f"{manifest.ref}")
+    _page.event("published", manifest.name, facts)
+    return Completed(message=f"{manifest.ref}: {manifest.rows['sft']:,} rows, {manifest.added['sft']:,} new")
