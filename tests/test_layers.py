@@ -31,6 +31,7 @@ LAYERS = [
     {"export"},
     {"catalogue"},
     {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor"},
+    {"extend"},
     {"console"},
     {"cli"},
     {"__main__"},

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 AGAINST = "against "
 """How the inputs of a run begin that are files of texts which count as earlier."""
-_EVERY_NIGHT = re.compile(r"(seed|seeds|stages\..*\.against(\.\d+)?)")
-"""Fields that differ from night to night. Of the seed file its digest counts, which is among the inputs."""
+_EVERY_NIGHT = re.compile(r"(seed|seeds|engines\.[^.]+\.model|stages\..*\.against(\.\d+)?)")
+"""Fields that may differ from night to night. Models and the seed file count as they were found: among the inputs."""
 
 
 def inputs_of(run: StoredRun) -> dict[str, str]:
@@ -52,20 +52,20 @@ def recipe_of(version: Published) -> Recipe:
     return recipes.build(data, source=f"{version.manifest.ref} {RECIPE}")
 
 
-def changes(base: Published, recipe: Recipe, inputs: Mapping[str, str] | None = None) -> list[str]:
+def changes(base: Published, recipe: Recipe, inputs: Mapping[str, str]) -> list[str]:
     """Return a line for each field in which what makes rows differs from what made those of `base`.
 
-    Seed and earlier texts differ from night to night, and so they should. `inputs` where they are known already.
+    Seed and earlier texts differ from night to night, and so they should.
     """
-    found = recipe_of(base).changes(recipe)
-    found = [line for line in found if not _EVERY_NIGHT.fullmatch(line.partition(":")[0])]
-    if inputs is None:
-        return found
+    found = (line for line in recipe_of(base).changes(recipe) if not _EVERY_NIGHT.fullmatch(line.partition(":")[0]))
     old, new = base.manifest.inputs, split(inputs)[0]
-    return found + [
-        f"{name}: {old.get(name, 'absent')} -> {new.get(name, 'absent')}"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
+    return [
+        *found,
+        *(
+            f"{name}: {old.get(name, 'absent')} -> {new.get(name, 'absent')}"
+            for name in sorted(old.keys() | new.keys())
+            if old.get(name) != new.get(name)
+        ),
     ]
 
 

@@ -1,18 +1,37 @@
-"""Commands on published datasets: publish."""
+"""Commands that make versions of datasets: publish, extend."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from selfinstruct.cli._shared import Folder, Json, Quiet, app, say
+from selfinstruct.cli._shared import (
+    Against,
+    Events,
+    Folder,
+    GpuHour,
+    Json,
+    MaxCost,
+    MaxTime,
+    MaxTokens,
+    Metrics,
+    Model,
+    PriceIn,
+    PriceOut,
+    Quiet,
+    Sets,
+    Urls,
+    app,
+    carry_out,
+    limits_of,
+    say,
+)
 from selfinstruct.errors import BadInputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from selfinstruct.catalogue.place import Published
     from selfinstruct.judging.cut import Cut
 
@@ -118,3 +137,66 @@ def tell_version(made: Published, *, as_json: bool, quiet: bool) -> None:
         say("made by the scripted engine: for trying out, never sent to the Hub", quiet=quiet)
     for line in manifest.changed:
         say(f"new lineage: {line}", quiet=quiet)
+
+
+@app.command()
+def extend(  # noqa: PLR0913 - one parameter per option
+    name: Annotated[str, typer.Argument(help="Of the dataset, as `datasets list` has it.", metavar="NAME")],
+    n: Annotated[int, typer.Option("-n", min=1, help="New rows wanted, after every gate.")],
+    catalogue: Place = None,
+    base_url: Urls = None,
+    model: Model = None,
+    against: Against = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="Shipped recipe or YAML file [default: that of the latest version].")
+    ] = None,
+    sets: Sets = None,
+    out: Annotated[Path, typer.Option("-o", help="Folder of run folders: NAME-VERSION is made there.")] = Path("runs"),
+    *,
+    licence: Said = None,
+    max_time: MaxTime = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    price_in: PriceIn = 0,
+    price_out: PriceOut = 0,
+    gpu_hour: GpuHour = 0,
+    events: Events = None,
+    metrics: Metrics = None,
+    new_lineage: NewLineage = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Publish nothing until all rows have come; the same command goes on.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Add rows to a published dataset, near to none of its rows, and publish the next version.
+
+    Killed or interrupted, the same command goes on. At a cap, or when almost nothing new comes any more, what has come is
+    published all the same, and the exit status is still 4 or 5.
+    """
+    from selfinstruct.catalogue.licences import parse
+    from selfinstruct.errors import Exit
+    from selfinstruct.extend import plan
+
+    licences = parse(licence or ())
+    limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
+    night = plan(
+        name,
+        place_of(catalogue),
+        folder=out,
+        against=against or (),
+        recipe=recipe,
+        sets=sets or (),
+        flags={"n": n, "engines.writer.base_url": base_url, "engines.writer.model": model},
+        new_lineage=new_lineage,
+    )
+    report = carry_out(
+        night.recipe, night.folder, n=n, limits=limits, quiet=quiet, events=events, metrics=metrics,
+        again="the same command again", tell_exports=False,
+    )  # fmt: skip
+    rows, status = report.accounts.ledger.accepted, report.exit_status
+    if status is Exit.DONE or (rows and status in {Exit.BUDGET, Exit.SHORT} and not whole):
+        tell_version(night.publish(licences=licences), as_json=as_json, quiet=quiet)
+    else:
+        say(f"{night.ref} is not published: {report.message}", quiet=quiet)
+    raise typer.Exit(status)
