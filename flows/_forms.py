@@ -80,6 +80,13 @@ class Making(Asking):
     """Shipped recipe: how rows are made."""
     recipe_file: Annotated[Place | None, Field(title="Recipe file")] = None
     """A recipe of your own that the worker can read, instead of a shipped one."""
+    chunk: Annotated[int, Field(title="Rows per task", ge=1)] = 500
+    """The page shows a task for so many rows."""
+
+    @property
+    def named(self) -> str:
+        """Return the name or file of the recipe."""
+        return self.recipe_file or self.recipe
 
     def load(self) -> recipes.Recipe:
         """Return the recipe with everything that is said here laid over it.
@@ -87,7 +94,7 @@ class Making(Asking):
         Raises:
             BadInputError: as `recipe.load`.
         """
-        return recipes.load(self.recipe_file or self.recipe, sets=self.settings, flags=self.flags)
+        return recipes.load(self.named, sets=self.settings, flags=self.flags)
 
 
 class Publishing(Form):

@@ -23,8 +23,8 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 from prefect.logging import get_logger
 
-from selfinstruct.ledger import Accounts
-from selfinstruct.pipeline import Progress
+from selfinstruct import runs
+from selfinstruct.pipeline import Progress, Report
 
 T = TypeVar("T")
 
@@ -63,10 +63,11 @@ def progress(about: str, *, have: int, wanted: int) -> Iterator[Callable[[Progre
             tell()
 
 
-def funnel(counted: Accounts) -> None:
-    """Show what was made, kept, dropped, failed and is open, per stage."""
-    table = [{"stage": name, **ledger.model_dump()} for name, ledger in counted.stages.items()]
+def run(report: Report) -> None:
+    """Show what was made, kept, dropped, failed and is open, per stage, and the scores of all that was judged."""
+    table = [{"stage": name, **ledger.model_dump()} for name, ledger in report.accounts.stages.items()]
     _told(create_table_artifact, key="funnel", table=table, description="What came of every record, stage by stage")
+    paper("scores", runs.score_table(report.folder), "Scores of all judged rows, kept and dropped")
 
 
 def picture(key: str, svg: str, about: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import _page
 from _forms import Publishing
 from prefect.client.schemas.objects import State
@@ -15,8 +17,11 @@ ALARMING = "Alarming"
 """Name of the state of a night that came through, and of which somebody should look at what it brought."""
 
 
-def shown(publishing: Publishing, made: Published) -> State[None]:
-    """Show a version on the page of the run, tell automations of it, and return the state of the run."""
+def shown(publishing: Publishing, made: Published, notes: Sequence[str] = ()) -> State[None]:
+    """Show a version on the page of the run, tell automations of it, and return the state of the run.
+
+    `notes` are what somebody should look at, beside the limits that the version's difference to the one before has crossed.
+    """
     manifest = made.manifest
     facts = {
         "dataset": manifest.name,
@@ -31,4 +36,9 @@ def shown(publishing: Publishing, made: Published) -> State[None]:
     if publishing.viewer is not None:
         _page.link("viewer", f"{publishing.viewer.rstrip('/')}/{manifest.name}/{manifest.version}", f"{manifest.ref}")
     _page.event("published", manifest.name, facts)
-    return Completed(message=f"{manifest.ref}: {manifest.rows['sft']:,} rows, {manifest.added['sft']:,} new")
+    message = f"{manifest.ref}: {manifest.rows['sft']:,} rows, {manifest.added['sft']:,} new"
+    alarms = [*notes]
+    if not alarms:
+        return Completed(message=message)
+    _page.event("alarm", manifest.name, {**facts, "alarms": alarms})
+    return Completed(name=ALARMING, message="; ".join([message, *alarms]))

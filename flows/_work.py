@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 # Prefect's server posts to a vendor host and its client to another unless both are told not to.
@@ -65,10 +67,19 @@ def slot(guard: str) -> AbstractContextManager[None]:
     return concurrency(guard, strict=True, raise_on_lease_renewal_failure=False)
 
 
-def steps(have: int, wanted: int, chunk: int) -> Iterator[int]:
-    """Yield the number of rows after each task."""
-    yield from range(have + chunk, wanted, chunk)
-    yield wanted
+def until(hours: float | None) -> Callable[[], Limits]:
+    """Return what tells the limits of a task that begins just now, when all have `hours` from here on."""
+    over = None if hours is None else time.monotonic() + 3600 * hours
+    return lambda: replace(LIMITS, seconds=None if over is None else max(0.0, over - time.monotonic()))
+
+
+def chunks(grow: Callable[[int], Report], *, have: int, wanted: int, size: int) -> Report:
+    """Grow from `have` to `wanted` rows in steps of `size`; return the last report: of all of them, or of what ended it."""
+    for target in (*range(have + size, wanted, size), wanted):
+        report = grow(target)
+        if report.exit_status is not Exit.DONE:
+            break
+    return report
 
 
 def ended(flow: Callable[[], State[None]]) -> State[None]:
@@ -106,14 +117,23 @@ def taken(result: T | State[T]) -> T:
     raise SelfInstructError(result.message or "")
 
 
-def through(report: Report) -> Report:
-    """Return the report of a run that is done.
+def unstopped(report: Report) -> Report:
+    """Return the report of a run that came to its own end.
 
     Raises:
-        Stopped, SelfInstructError: it is not.
+        Stopped: somebody stopped it.
     """
     if report.exit_status is Exit.INTERRUPTED:
         raise Stopped(report.message)
+    return report
+
+
+def done(report: Report) -> Report:
+    """Return the report of a run that made all that it was asked for.
+
+    Raises:
+        SelfInstructError: it did not.
+    """
     if report.exit_status is not Exit.DONE:
         raise SelfInstructError(report.message, remedy=report.remedy)
     return report

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import _page
 from _forms import Asking, Publishing, Rubric
 from _version import shown
-from _work import AGAIN, LIMITS, Watch, attempt, ended, slot, taken, through
+from _work import AGAIN, LIMITS, Watch, attempt, done, ended, slot, taken, unstopped
 from prefect import flow, task
 from prefect.client.schemas.objects import State
 from pydantic import Field
@@ -22,6 +22,7 @@ from selfinstruct.catalogue.place import Catalogue, Published
 from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import NAME, ref
 from selfinstruct.dataset import judging
+from selfinstruct.pipeline import Report
 
 
 class Curation(Asking, Publishing):
@@ -51,17 +52,16 @@ def _curate(curation: Curation) -> State[None]:
     wanted = source.manifest.rows["sft"]
     with slot(curation.guard), _page.progress(curation.dataset, have=0, wanted=wanted) as watch:
         report = taken(judge(curation, source, folder, watch))
-    _page.funnel(report.accounts)
+    _page.run(report)
+    done(report)
     return shown(curation, taken(make(curation, folder)))
 
 
 @task(task_run_name="judge-{curation.source}", **AGAIN)
-def judge(
-    curation: Curation, source: Published, folder: Path, watch: Watch
-) -> pipeline.Report | State[pipeline.Report]:
+def judge(curation: Curation, source: Published, folder: Path, watch: Watch) -> Report | State[Report]:
     """Judge every row. An answer that is stored is not asked for again."""
 
-    def work() -> pipeline.Report:
+    def work() -> Report:
         rows = one_file(source, "sft", folder.with_name(f"{folder.name}.parquet"))
         recipe = judging(
             rows,
@@ -72,7 +72,7 @@ def judge(
             sets=curation.settings,
             flags=curation.flags,
         )
-        return through(pipeline.run_sync(recipe, folder, limits=LIMITS, watch=watch, handle_signals=True))
+        return unstopped(pipeline.run_sync(recipe, folder, limits=LIMITS, watch=watch, handle_signals=True))
 
     return attempt(work)
 

@@ -10,13 +10,14 @@ from typing import Annotated
 
 import _page
 from _forms import Making, Name
-from _work import AGAIN, LIMITS, Watch, attempt, ended, slot, steps, taken, through
+from _work import AGAIN, LIMITS, Watch, attempt, chunks, done, ended, slot, taken, unstopped
 from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import Field
 
 from selfinstruct import pipeline, runs
+from selfinstruct.pipeline import Report
 
 
 class Generation(Making):
@@ -24,8 +25,6 @@ class Generation(Making):
 
     dataset: Annotated[Name, Field(title="Dataset")] = "nightly"
     """Name of the run folder."""
-    chunk: Annotated[int, Field(title="Rows per task", ge=1)] = 500
-    """The page shows a task for so many rows."""
 
     @property
     def path(self) -> Path:
@@ -43,18 +42,18 @@ def _generate(generation: Generation) -> State[None]:
     have = runs.accepted_rows(generation.path)
     wanted = have + generation.add
     with slot(generation.guard), _page.progress(generation.dataset, have=have, wanted=wanted) as watch:
-        for target in steps(have, wanted, generation.chunk):
-            report = taken(grow(generation, target, watch))
-    _page.funnel(report.accounts)
-    _page.paper("scores", runs.score_table(generation.path), "Scores of all judged rows, kept and dropped")
-    return Completed(message=report.message)
+        report = chunks(
+            lambda target: taken(grow(generation, target, watch)), have=have, wanted=wanted, size=generation.chunk
+        )
+    _page.run(report)
+    return Completed(message=done(report).message)
 
 
 @task(task_run_name="to-{target}-rows", **AGAIN)
-def grow(generation: Generation, target: int, watch: Watch) -> pipeline.Report | State[pipeline.Report]:
+def grow(generation: Generation, target: int, watch: Watch) -> Report | State[Report]:
     """Grow the run folder to `target` rows. Work that is stored is not done again."""
     return attempt(
-        lambda: through(
+        lambda: unstopped(
             pipeline.run_sync(
                 generation.load(), generation.path, target=target, limits=LIMITS, watch=watch, handle_signals=True
             )

@@ -32,6 +32,7 @@ LAYERS = [
     {"catalogue"},
     {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor"},
     {"extend"},
+    {"nightly"},
     {"console"},
     {"cli"},
     {"__main__"},
