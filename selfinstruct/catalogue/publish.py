@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from selfinstruct import __version__
 from selfinstruct.catalogue import kinship
 from selfinstruct.catalogue.admission import How, check_run, plan
+from selfinstruct.catalogue.papers import write_papers
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.placing import placed, writing
 from selfinstruct.catalogue.shards import Shards
-from selfinstruct.catalogue.version import AUDIT, MANIFEST, RECIPE, VIEWS, File, Version, ref
+from selfinstruct.catalogue.version import MANIFEST, VIEWS, File, Version, ref
 from selfinstruct.catalogue.views import views
 from selfinstruct.files import sha256
-from selfinstruct.judging.audit import audit, can_audit
-from selfinstruct.judging.page import page
 from selfinstruct.runs import open_stored
 
 if TYPE_CHECKING:
@@ -99,9 +98,8 @@ def write_version(
         for view, row in views(run, version=version, cut=cut):
             if new_seeds or view != "seeds":
                 shards.add(view, row)
-    _write_papers(run, folder, cut)
     rows = {**{path: file.rows or 0 for path, file in earlier.items()}, **shards.rows}
-    manifest = Version(
+    draft = Version(
         name=name,
         version=version,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -121,6 +119,8 @@ def write_version(
         cut=None if cut is None else cut.asked(),
         made_by=__version__,
     )
+    write_papers(run, folder, draft, base=base, cut=cut)
+    manifest = draft.model_copy(update={"files": {**draft.files, **_files(folder, rows, known=draft.files)}})
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
 
@@ -140,18 +140,6 @@ def _bring_shards(base: Published, folder: Path) -> dict[str, File]:
             except OSError:  # a file system without links, or somebody else's file
                 (folder / path).write_bytes((base.folder / path).read_bytes())
     return found
-
-
-def _write_papers(run: StoredRun, folder: Path, cut: Cut | None) -> None:
-    """Write what stands beside the data."""
-    from ruamel.yaml import YAML  # noqa: PLC0415 - wanted only where something is published
-
-    with (folder / RECIPE).open("w", encoding="utf-8") as file:
-        YAML(typ="safe", pure=True).dump(kinship.published_recipe(run.recipe), file)
-    if can_audit(run):
-        audited = audit(run).under(cut)
-        for name, text in zip(AUDIT, (audited.model_dump_json(indent=2) + "\n", page(audited)), strict=True):
-            (folder / name).write_text(text, encoding="utf-8")
 
 
 def _files(folder: Path, rows: dict[str, int], *, known: dict[str, File]) -> dict[str, File]:

@@ -122,10 +122,12 @@ def _cut(
 
 
 def tell_version(made: Published, *, as_json: bool, quiet: bool) -> None:
-    """Print where a new version lies, tell what is in it."""
-    manifest = made.manifest
+    """Print where a new version lies, tell what is in it, and what of it drifted too far from what was there."""
+    from selfinstruct.catalogue.papers import alarms_of
+
+    manifest, crossed = made.manifest, alarms_of(made)
     if as_json:
-        typer.echo(json.dumps({"path": made.root, **manifest.model_dump(mode="json")}))
+        typer.echo(json.dumps({"path": made.root, "alarms": crossed, **manifest.model_dump(mode="json")}))
     else:
         typer.echo(made.root)
     counts = ", ".join(f"{count:,} {view}" for view, count in manifest.rows.items() if view != "lineage")
@@ -137,6 +139,8 @@ def tell_version(made: Published, *, as_json: bool, quiet: bool) -> None:
         say("made by the scripted engine: for trying out, never sent to the Hub", quiet=quiet)
     for line in manifest.changed:
         say(f"new lineage: {line}", quiet=quiet)
+    for line in crossed:
+        say(f"alarm: {line}")
 
 
 @app.command()

@@ -35,6 +35,8 @@ MOST_POLAR = 0.65
 LEAST_POLAR = 100
 """... of so many rows at least: an even pair is past it by accident in 0.2 %, both sides together (binomial)."""
 
+MILLION = 1_000_000
+
 _WORD = re.compile(r"[\w-]+")
 POLES = (
     ("yes", "no"),
@@ -118,41 +120,43 @@ class Balance(Frozen):
             )
 
 
-class _Counted:
+class Counted:
     """Labels of tasks, one task after the other. Keeps the counts of the labels and no task."""
 
     def __init__(self) -> None:
-        self._every: Counter[str] = Counter()
-        self._tasks = self._rows = self._several = self._single = 0
-        self._evenness = 0.0
+        """Know none."""
+        self.every: Counter[str] = Counter()
+        self.tasks = self.rows = self.several = self.single = 0
+        self.evenness = 0
+        """Sum over the tasks with several rows, each rounded to millionths: counts of two runs can be added."""
 
     def add(self, labels: Iterable[str]) -> None:
         """Take all labels of one task; empty ones do not count."""
         counts = Counter(label for text in labels if (label := plain(text)))
-        self._tasks += bool(counts)
-        self._rows += counts.total()
+        self.tasks += bool(counts)
+        self.rows += counts.total()
         if counts.total() > 1:
-            self._several += 1
-            self._single += len(counts) == 1
-            self._evenness += _evenness(counts)
-        self._every.update({label: count for label, count in counts.items() if len(label) <= LONGEST})
+            self.several += 1
+            self.single += len(counts) == 1
+            self.evenness += round(MILLION * _evenness(counts))
+        self.every.update({label: count for label, count in counts.items() if len(label) <= LONGEST})
 
     def spread(self) -> Spread:
         """Return what has been counted."""
         return Spread(
-            tasks=self._tasks,
-            rows=self._rows,
-            several=self._several,
-            one_label=self._single / self._several if self._several else 0.0,
-            evenness=self._evenness / self._several if self._several else 0.0,
-            most=tuple((label, count / self._rows) for label, count in _most(self._every)[:SHOWN]),
-            poles=tuple(sorted(_poles(self._every), key=lambda one: -one.rows)),
+            tasks=self.tasks,
+            rows=self.rows,
+            several=self.several,
+            one_label=self.single / self.several if self.several else 0.0,
+            evenness=self.evenness / MILLION / self.several if self.several else 0.0,
+            most=tuple((label, count / self.rows) for label, count in _most(self.every)[:SHOWN]),
+            poles=tuple(sorted(_poles(self.every), key=lambda one: -one.rows)),
         )
 
 
 def spread(labelled: Iterable[tuple[str, str]]) -> Spread:
     """Measure (task id, label) pairs, those of one task together. Labels are compared without case and punctuation."""
-    counted = _Counted()
+    counted = Counted()
     for _, group in groupby(labelled, key=itemgetter(0)):
         counted.add(label for _, label in group)
     return counted.spread()
@@ -177,12 +181,12 @@ def _poles(counts: Counter[str]) -> Iterator[Polarity]:
 
 def of_run(run: StoredRun) -> Balance:
     """Measure the classification tasks of `run` up to its last row. Streams: never holds more than one task."""
-    written, kept = _Counted(), _Counted()
+    written, kept = Counted(), Counted()
     topped_up = 0
     for instances, rows in _tasks(run):
         labels = {path: plain(one.output) for path, one in instances.items()}
         written.add(labels.values())
-        kept.add(_label_of(row.output, labels, path) for path, row in rows.items())
+        kept.add(label_of(row.output, labels, path) for path, row in rows.items())
         topped_up += len({one.provenance.seed for one in instances.values()}) > 1
     rounds = any(getattr(stage, "top_up", None) is not None for stage in run.recipe.stages)
     return Balance(written=written.spread(), kept=kept.spread(), topped_up=topped_up, rounds=rounds)
@@ -217,7 +221,7 @@ def _scan(run: StoredRun, kind: type[Record]) -> Iterator[tuple[str, type[Record
     return ((row.path, kind, body["record"]) for row, body in found)
 
 
-def _label_of(output: str, labels: Mapping[str, str], path: str) -> str:
+def label_of(output: str, labels: Mapping[str, str], path: str) -> str:
     """Return the label that a row's output is, or says among other words; otherwise the one its input was written for."""
     text = plain(output[: 10 * LONGEST])
     words = f" {' '.join(_WORD.findall(text))} "

@@ -232,6 +232,14 @@ class RunReader:
             count, prompt, completion = connection.execute(query).one()
         return int(count), int(prompt or 0), int(completion or 0)
 
+    def usage_by_stage(self) -> dict[str, tuple[int, int, int]]:
+        """Return the same by stage."""
+        query = sa.select(
+            calls.c.stage, sa.func.count(), sa.func.sum(calls.c.prompt_tokens), sa.func.sum(calls.c.completion_tokens)
+        ).group_by(calls.c.stage)
+        with self._engine.connect() as connection:
+            return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)}
+
     def damage(self) -> Iterator[str]:
         """Yield a line for every broken body, orphan, double fate or miscount. None means the store is whole."""
         with self._engine.connect() as connection:

@@ -17,6 +17,7 @@ _NOT_ROUGE = re.compile(r"[^a-z0-9]+")
 _HAN_KANA = r"\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _CLUSTERED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 _HANGUL = r"\uac00-\ud7a3\u1100-\u11ff\u3131-\u318e"
+_ASCII_WORD = re.compile(r"[A-Za-z0-9]\S*")
 _DENSE = re.compile(rf"[{_HAN_KANA}{_CLUSTERED}]")
 _ONE_BY_ONE = re.compile(rf"[{_HAN_KANA}{_HANGUL}{_CLUSTERED}]")
 
@@ -99,6 +100,8 @@ def count_words(text: str) -> int:
     Characters are counted without punctuation and marks, after NFKC. Two a word is the usual mean of Chinese and
     Japanese segmentation; for Thai it is on the high side, which only makes the lower length limit milder.
     """
+    if text.isascii():
+        return len(_ASCII_WORD.findall(text))
     text = unicodedata.normalize("NFKC", text)
     dense = len([one for one in _DENSE.findall(text) if one.isalnum()])
     spaced = sum(any(one.isalnum() for one in part) for part in _DENSE.sub(" ", text).split())

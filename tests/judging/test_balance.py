@@ -143,7 +143,7 @@ def test_the_label_in_a_sentence() -> None:
         ("Unpositive", "not clear"),
         ("", "not clear"),
     ):
-        assert balance._label_of(output, labels, "q") == wanted
+        assert balance.label_of(output, labels, "q") == wanted
 
 
 def test_a_further_round_evens_what_label_first_leaves(tmp_path: Path) -> None:
