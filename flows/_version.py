@@ -9,6 +9,7 @@ from _forms import Publishing
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from selfinstruct.catalogue.papers import alarms_of
 from selfinstruct.catalogue.place import Published
 from selfinstruct.catalogue.version import CARD, DIFF
 
@@ -37,7 +38,7 @@ def shown(publishing: Publishing, made: Published, notes: Sequence[str] = ()) ->
         _page.link("viewer", f"{publishing.viewer.rstrip('/')}/{manifest.name}/{manifest.version}", f"{manifest.ref}")
     _page.event("published", manifest.name, facts)
     message = f"{manifest.ref}: {manifest.rows['sft']:,} rows, {manifest.added['sft']:,} new"
-    alarms = [*notes]
+    alarms = [*notes, *alarms_of(made)]
     if not alarms:
         return Completed(message=message)
     _page.event("alarm", manifest.name, {**facts, "alarms": alarms})
