@@ -106,7 +106,7 @@ def _row(bar: FunnelBar, y: float, scale: float, said: FunnelWords, link: Callab
         parts.append(linked(part, link(bar.stage, rule) if link and fate == "dropped" else None))
         x += max(count * scale, 1.0)
     made = _made(bar)
-    label = text(bar.shown or bar.stage, 16, y + 13, room=LABEL - 10)
+    label = text(bar.shown or bar.stage, 16, y + 13, room=LABEL - 18)
     figures = f"{bar.accepted:,}" + (f" / {made:,}" if made != bar.accepted else "")
     share = f"{bar.accepted / made:.0%}" if made else ""
     numbers = text(figures, WIDE - 64, y + 13, size=SMALL, text_anchor="end")

@@ -16,11 +16,15 @@ from selfinstruct.pictures.svg import (
     legend,
     nice_steps,
     text,
+    tick,
     tooltip,
     width,
 )
 
 WIDE, HIGH, LEFT, RIGHT, TOP, BOTTOM = 720, 310, 58, 704, 92, 262
+_EVEN, _MOST_TICKS = 8, 12
+_ROOM = 240
+"""Pixels of the word at the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def histogram(
 
     For the script: the root has data-low, data-high (ends of the axis), data-left, data-right (where they are, in the units of
     the viewBox); bars have data-low, data-kept and data-dropped; the line is `#NAME-threshold`, a group with data-value, a
-    slider to a screen reader, drawn at 0 and moved by its transform. What a threshold keeps begins at its line: a bar of one score begins there.
+    slider to a screen reader, drawn at 0 and moved by its transform. What a threshold keeps begins at its line.
     """
     said = words or HistogramWords()
     low, high = (min(one.low for one in bins), max(one.high for one in bins)) if bins else (0.0, 1.0)
@@ -72,7 +76,17 @@ def histogram(
     numbered = width(f"{most:,}", SMALL) <= narrowest + 2
     parts = [_grid(steps, rise), *(_bar(one, place, rise, said, numbered=numbered) for one in there)]
     parts += [_tick(value, place(value)) for value in ticks or _ticks(low, high, logarithmic=logarithmic)]
-    parts.append(text(said.axis, (LEFT + RIGHT) / 2, BOTTOM + 38, size=SMALL, text_anchor="middle", fill_opacity=0.75))
+    parts.append(
+        text(
+            said.axis,
+            (LEFT + RIGHT) / 2,
+            BOTTOM + 38,
+            size=SMALL,
+            room=RIGHT - LEFT,
+            text_anchor="middle",
+            fill_opacity=0.75,
+        )
+    )
     entries = [(KEPT, said.kept), (DROPPED, said.dropped)] if any(one.dropped for one in bins) else []
     if threshold is not None:
         parts.append(_threshold(threshold, place(threshold), said, name, low, high))
@@ -95,10 +109,10 @@ def histogram(
 
 
 def _axis(low: float, high: float, *, logarithmic: bool) -> Callable[[float], float]:
-    """Return what puts a value on the axis. On a logarithmic one, 1 is added: empty texts have a place."""
+    """Return what puts a value on the axis. A logarithmic one begins at 0, evenly up to about 8: empty texts have a place."""
 
     def bent(value: float) -> float:
-        return log2(value + 1) if logarithmic else value
+        return log2(value / _EVEN + 1) if logarithmic else value
 
     span = bent(high) - bent(low) or 1.0
     return lambda value: LEFT + (RIGHT - LEFT) * (bent(min(max(value, low), high)) - bent(low)) / span
@@ -135,26 +149,26 @@ def _grid(steps: Sequence[float], rise: float) -> str:
                 "line", x1=LEFT, x2=RIGHT, y1=y, y2=y, stroke="currentColor", stroke_opacity=0.35 if not value else 0.12
             )
         )
-        parts.append(text(f"{value:,g}", LEFT - 8, y + 4, size=SMALL, text_anchor="end", fill_opacity=0.75))
+        parts.append(text(tick(value), LEFT - 8, y + 4, size=SMALL, text_anchor="end", fill_opacity=0.75))
     return element("g", *parts, class_="grid")
 
 
 def _tick(value: float, x: float) -> str:
     mark = element("line", x1=x, x2=x, y1=BOTTOM, y2=BOTTOM + 4, stroke="currentColor", stroke_opacity=0.35)
-    return mark + text(f"{value:,g}", x, BOTTOM + 18, size=SMALL, text_anchor="middle", fill_opacity=0.75)
+    return mark + text(tick(value), x, BOTTOM + 18, size=SMALL, text_anchor="middle", fill_opacity=0.75)
 
 
 def _ticks(low: float, high: float, *, logarithmic: bool) -> list[float]:
     if logarithmic:
-        return [
-            value for power in range(40) for value in (0, 2**power) if low <= value <= high and (value or not power)
-        ][::2]
+        found = [value for value in (0, *(2**power for power in range(3, 40))) if low <= value <= high]
+        return found[:: 1 + len(found) // _MOST_TICKS]
     return [low + one for one in nice_steps(high - low, parts=6) if low + one <= high + 1e-9]
 
 
 def _threshold(value: float, x: float, said: HistogramWords, name: str, low: float, high: float) -> str:
     label = f"{said.threshold} {value:g}"
-    left = x + width(label, SMALL) + 10 > RIGHT
+    wide = min(width(label, SMALL), _ROOM)
+    left = x + wide + 10 > RIGHT
     return element(
         "g",
         element(
@@ -176,6 +190,7 @@ def _threshold(value: float, x: float, said: HistogramWords, name: str, low: flo
             -10 if left else 10,
             TOP - 24,
             size=SMALL,
+            room=_ROOM,
             font_weight=600,
             text_anchor="end" if left else "start",
             class_="threshold-label",

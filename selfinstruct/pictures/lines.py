@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from selfinstruct.pictures.svg import SERIES, SMALL, drawing, element, heading, nice_steps, number, text, tooltip, width
+from selfinstruct.pictures.svg import (
+    SERIES,
+    SMALL,
+    drawing,
+    element,
+    heading,
+    nice_steps,
+    number,
+    text,
+    tick,
+    tooltip,
+    width,
+)
 
 WIDE, HIGH, LEFT, RIGHT, TOP, BOTTOM = 720, 280, 58, 690, 74, 232
 FEW = 12
@@ -120,7 +132,14 @@ def _names(found: Sequence[Line]) -> str:
 def _level(value: float, y: float, *, percent: bool) -> str:
     strength = 0.12 if value else 0.35
     line = element("line", x1=LEFT, x2=RIGHT + 14, y1=y, y2=y, stroke="currentColor", stroke_opacity=strength)
-    return line + text(_said(value, percent=percent), LEFT - 8, y + 4, size=SMALL, text_anchor="end", fill_opacity=0.75)
+    return line + text(
+        _said(value, percent=True) if percent else tick(value),
+        LEFT - 8,
+        y + 4,
+        size=SMALL,
+        text_anchor="end",
+        fill_opacity=0.75,
+    )
 
 
 def _said(value: float | None, *, percent: bool) -> str:

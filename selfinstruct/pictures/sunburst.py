@@ -11,7 +11,7 @@ SIZE, TOP = 720, 40
 INNER, MIDDLE, OUTER = 62.0, 168.0, 286.0
 VERBS, NOUNS = 20, 4
 _THIN = 12
-"""Pixels along the inner side of a segment: what is narrower has no label, only a tooltip."""
+"""Pixels along a third of a segment's depth: what is narrower has no label, only a tooltip."""
 
 
 def sunburst(
@@ -23,16 +23,24 @@ def sunburst(
     nouns: int = NOUNS,
     other: str = "other",
     caption: str = "",
+    rest: bool = True,
     standalone: bool = False,
 ) -> str:
     """Return the picture: the largest `verbs` with their largest `nouns`; the rest of both is `other`, in grey.
 
-    Segments carry data-verb, data-noun and data-count. `caption` stands below the total in the middle.
+    Without the `rest` only what is shown has a place on the rings, and the middle says how many of all that is: where there are
+    thousands of pairs, the rest would be most of the picture (so drew Self-Instruct its figure of verbs and nouns).
+
+    An object called "" belongs to the rest. Segments carry data-verb, data-noun and data-count. `caption` stands below the
+    total in the middle.
     """
+    total = sum(sum(objects.values()) for objects in tree.values())
+    if not rest:
+        tree = {verb: {noun: n for noun, n in _largest(objects, nouns) if noun} for verb, objects in tree.items()}
     sums = {verb: sum(objects.values()) for verb, objects in tree.items()}
-    whole = sum(sums.values())
     ordered = sorted((verb for verb in tree if sums[verb]), key=lambda verb: (-sums[verb], verb))
-    shown, rest = ordered[:verbs], sum(sums[verb] for verb in ordered[verbs:])
+    shown, beyond = ordered[:verbs], sum(sums[verb] for verb in ordered[verbs:]) if rest else 0
+    whole = sum(sums[verb] for verb in shown) + beyond
     parts, turn = [], 0.0
     for at, verb in enumerate(shown):
         colour = SERIES[at % len(SERIES)]
@@ -44,11 +52,16 @@ def sunburst(
             parts.append(_segment(start, count / whole, (MIDDLE, OUTER), fill, (verb, named), count, opacity=faint))
             start += count / whole
         turn += sums[verb] / whole
-    if rest:
-        parts.append(_segment(turn, rest / whole, (INNER, MIDDLE), OPEN, (other, None), rest, opacity=0.6))
+    if beyond:
+        parts.append(_segment(turn, beyond / whole, (INNER, MIDDLE), OPEN, (other, None), beyond, opacity=0.6))
     told = "; ".join(f"{verb} {sums[verb]:,}: {_told(tree[verb], nouns)}" for verb in shown)
     middle = text(f"{whole:,}", 0, 0 if caption else 5, size=LARGE + 6, text_anchor="middle", font_weight=600)
-    middle += text(caption, 0, 18, room=2 * INNER - 16, text_anchor="middle", fill_opacity=0.75) if caption else ""
+    caption = caption if whole == total else f"/ {total:,} {caption}"
+    middle += (
+        text(caption, 0, 18, size=SMALL, room=2 * INNER - 16, text_anchor="middle", fill_opacity=0.75)
+        if caption
+        else ""
+    )
     rings = element("g", *parts, middle, transform=f"translate({SIZE / 2:g} {TOP + OUTER + 6:g})")
     return drawing(
         heading(title, SIZE) + rings,
@@ -61,9 +74,10 @@ def sunburst(
 
 
 def _largest(objects: Mapping[str, int], most: int) -> list[tuple[str | None, int]]:
-    """Return the largest ones, and the rest together under None."""
-    ordered = sorted(((noun, count) for noun, count in objects.items() if count), key=lambda one: (-one[1], one[0]))
-    rest = sum(count for _, count in ordered[most:])
+    """Return the largest ones, and the rest, with what has no name, together under None."""
+    named = [(noun, count) for noun, count in objects.items() if count and noun]
+    ordered = sorted(named, key=lambda one: (-one[1], one[0]))
+    rest = sum(count for _, count in ordered[most:]) + objects.get("", 0)
     return [*ordered[:most], *([(None, rest)] if rest else [])]
 
 
@@ -86,12 +100,12 @@ def _segment(
     arrow = " \N{RIGHTWARDS ARROW} "
     whole = f"{verb if noun is None else arrow.join((verb, noun))}: {count:,}"
     shape = element(
-        "path", tooltip(whole), d=_path(start, min(share, 0.99999), *radii), fill=colour, fill_opacity=opacity, fill_rule="evenodd",
-        stroke="#ffffff", stroke_width=0.8, stroke_opacity=0.6, class_="segment", data_verb=verb, data_noun=noun, data_count=count,
+        "path", tooltip(whole), d=_path(start, min(share, 0.99999), *radii), fill=colour, fill_opacity=opacity,
+        stroke="#ffffff", stroke_width=0.8, stroke_opacity=0.6,
+        class_="segment", data_verb=verb, data_noun=noun, data_count=count,
     )  # fmt: skip
-    return shape + (
-        _label(name, start + share / 2, radii, inside=noun is None) if 2 * pi * share * radii[0] >= _THIN else ""
-    )
+    arc = 2 * pi * share * (2 * radii[0] + radii[1]) / 3
+    return shape + (_label(name, start + share / 2, radii, inside=noun is None) if arc >= _THIN else "")
 
 
 def _path(start: float, share: float, inner: float, outer: float) -> str:

@@ -18,6 +18,8 @@ INK, CARD, EDGE = "#1f2430", "#fcfcfb", "#dcdfe4"
 """Of a chart that stands alone."""
 SMALL, NORMAL, LARGE = 11, 12, 14
 """Sizes of text, in the chart's own pixels."""
+ENTRY = 140
+"""Pixels of a word in a legend, at most."""
 LONGEST = 120
 """Characters of a label that its tooltip shows."""
 
@@ -106,14 +108,22 @@ def legend(entries: list[tuple[str, str]], x: float, y: float) -> str:
     parts = []
     for colour, said in entries:
         parts.append(element("rect", x=x, y=y - 9, width=10, height=10, rx=2, fill=colour))
-        parts.append(text(said, x + 15, y, size=SMALL, fill_opacity=0.75))
-        x += 33 + width(printable(said), SMALL)
+        parts.append(text(said, x + 15, y, size=SMALL, room=ENTRY, fill_opacity=0.75))
+        x += 33 + min(width(printable(said), SMALL), ENTRY)
     return element("g", *parts, class_="chart-legend")
 
 
 def number(value: float) -> str:
     """Return a coordinate with as many digits as can be seen."""
     return f"{round(value, 2):g}" if abs(value) < 1e5 else str(round(value))  # noqa: PLR2004 - beyond it :g writes exponents
+
+
+def tick(value: float) -> str:
+    """Return a number as it stands at an axis: 1,500, then 150k and 1.5M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
+        if value >= size:
+            return f"{value / (1e3 if unit == 'k' else size):.4g}{unit}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"  # noqa: PLR2004 - three digits are enough
 
 
 def data_uri(svg: str) -> str:
