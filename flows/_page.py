@@ -5,7 +5,6 @@ A page that cannot be written never ends a run: the server may be away for a whi
 
 from __future__ import annotations
 
-import base64
 import contextvars
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from prefect.artifacts import (
-    create_image_artifact,
     create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
@@ -23,11 +21,18 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 from prefect.logging import get_logger
 
-from selfinstruct import runs
+from selfinstruct.figures.count import of_run
+from selfinstruct.figures.draw import draw
+from selfinstruct.pictures import data_uri
 from selfinstruct.pipeline import Progress, Report
+from selfinstruct.runs import open_stored
 
 T = TypeVar("T")
 
+PICTURES = {
+    "scores": "Scores of all judged rows, kept and dropped",
+    "novelty": "How near every candidate was to an earlier instruction",
+}
 TOLD_SECONDS = 5.0
 """How often the progress is told: a line there costs the server 40 ms."""
 
@@ -64,16 +69,14 @@ def progress(about: str, *, have: int, wanted: int) -> Iterator[Callable[[Progre
 
 
 def run(report: Report) -> None:
-    """Show what was made, kept, dropped, failed and is open, per stage, and the scores of all that was judged."""
+    """Show what was made, kept, dropped, failed and is open, per stage, and the scores of all that was judged as a picture."""
     table = [{"stage": name, **ledger.model_dump()} for name, ledger in report.accounts.stages.items()]
     _told(create_table_artifact, key="funnel", table=table, description="What came of every record, stage by stage")
-    paper("scores", runs.score_table(report.folder), "Scores of all judged rows, kept and dropped")
-
-
-def picture(key: str, svg: str, about: str) -> None:
-    """Show a picture; it travels inside of the page."""
-    data = base64.b64encode(svg.encode()).decode()
-    _told(create_image_artifact, key=key, image_url=f"data:image/svg+xml;base64,{data}", description=about)
+    with open_stored(report.folder) as stored:
+        pictures = draw(of_run(stored), standalone=True)
+    for key, about in PICTURES.items():
+        if key in pictures:
+            paper(key, f"![{about}]({data_uri(pictures[key])})", about)
 
 
 def paper(key: str, markdown: str, about: str) -> None:
