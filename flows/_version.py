@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import _page
@@ -14,6 +15,8 @@ from selfinstruct.catalogue.place import Published
 from selfinstruct.catalogue.version import CARD, DIFF
 
 PAPERS = {"card": (CARD, "The card of the version"), "diff": (DIFF[1], "Against the version before")}
+HEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+"""What the Hub reads off a card; a page would show it as headings."""
 ALARMING = "Alarming"
 """Name of the state of a night that came through, and of which somebody should look at what it brought."""
 
@@ -33,7 +36,7 @@ def shown(publishing: Publishing, made: Published, notes: Sequence[str] = ()) ->
     }
     for key, (file, about) in PAPERS.items():
         if file in manifest.files:
-            _page.paper(key, made.text(file), about)
+            _page.paper(key, HEAD.sub("", made.text(file)), about)
     if publishing.viewer is not None:
         _page.link("viewer", f"{publishing.viewer.rstrip('/')}/{manifest.name}/{manifest.version}", f"{manifest.ref}")
     _page.event("published", manifest.name, facts)
