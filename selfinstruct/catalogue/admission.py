@@ -8,7 +8,7 @@ from selfinstruct import seeds
 from selfinstruct.catalogue import kinship
 from selfinstruct.catalogue.licences import SHIPPED_SEEDS, settle
 from selfinstruct.catalogue.place import Catalogue, Published
-from selfinstruct.catalogue.version import Licences, Ref
+from selfinstruct.catalogue.version import ALL, Licences, Ref
 from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
 from selfinstruct.export import kept_records
 from selfinstruct.files import sha256
@@ -105,6 +105,9 @@ def plan(run: StoredRun, catalogue: Catalogue, wanted: Ref, how: How, said: Mapp
     Raises:
         BadInputError: it may not be, or its terms are unknown.
     """
+    if wanted.name == ALL:
+        msg = f"no dataset can be called {ALL!r}: `datasets verify {ALL}` is about every one"
+        raise BadInputError(msg, remedy="give another name")
     _check_kind(run, catalogue, trial=how.trial)
     known = catalogue.versions(wanted.name)
     number = max(known, default=0) + 1

@@ -15,6 +15,8 @@ FORMAT = 1
 """Version of the layout in `catalogue/__init__.py`; a catalogue of a newer one is refused."""
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 """What a dataset may be called: it becomes a folder, a part of a URL and a repository of the Hub."""
+ALL = "all"
+"""What a dataset may not be called: on a command line it means every one."""
 MANIFEST, CARD, RECIPE, FIGURES = "manifest.json", "README.md", "recipe.yaml", "figures.json"
 CROISSANT, AUDIT, DIFF = "croissant.json", ("audit.json", "audit.md"), ("diff.json", "diff.md")
 VIEWS: dict[str, dict[str, str]] = {

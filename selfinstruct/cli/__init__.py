@@ -14,12 +14,23 @@ import typer
 
 from selfinstruct import __version__
 
-from selfinstruct.cli import making, looking, calibrating, data, auditing, cataloguing, before, serving  # isort: skip - the order of --help
+from selfinstruct.cli import making, looking, calibrating, data, auditing, cataloguing, datasets, before, serving  # isort: skip - the order of --help
 from selfinstruct.cli._shared import app, say
 from selfinstruct.errors import Exit, SelfInstructError
 from selfinstruct.text.show import printable
 
-__all__ = ["auditing", "before", "calibrating", "cataloguing", "data", "looking", "main", "making", "serving"]
+__all__ = [
+    "auditing",
+    "before",
+    "calibrating",
+    "cataloguing",
+    "data",
+    "datasets",
+    "looking",
+    "main",
+    "making",
+    "serving",
+]
 
 
 def _version(*, wanted: bool) -> None:
