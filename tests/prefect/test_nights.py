@@ -16,6 +16,7 @@ from selfinstruct import pipeline
 from selfinstruct import recipe as recipes
 from selfinstruct.catalogue.place import Catalogue, Published
 from selfinstruct.catalogue.publish import publish_run
+from selfinstruct.catalogue.verify import verify as verify_version
 from selfinstruct.catalogue.version import Ref
 from selfinstruct.runs import open_stored
 from selfinstruct.store import read_run
@@ -61,7 +62,7 @@ def killed(prefect: Prefect) -> str:
         if not (second / "run.db").exists():
             return False
         with read_run(second) as store:
-            return len(list(store.answered())) > 40
+            return store.usage()[0] > 40
 
     prefect.wait("the second night", half_way, 300)
     prefect.kill(worker)
@@ -126,7 +127,7 @@ def test_cancelling_drains(prefect: Prefect, killed: str, tmp_path: Path) -> Non
         with read_run(folder) as store:
             assert store.get_meta()["ended"] == "interrupted"
             asked = len(server.entries())
-            assert len(list(store.answered())) == asked  # what was under way came, too
+            assert store.usage()[0] == asked  # what was under way came, too
         flags = {"engines.writer.base_url": [server.base_url]}
         recipe = recipes.load("chat", sets=["concurrency=64"], flags=flags, environment={})
         pipeline.run_sync(recipe, folder, target=20)
@@ -185,7 +186,7 @@ def test_three_nights(prefect: Prefect, killed: str) -> None:
     for number in (1, 2, 3):
         made = version(prefect, number)
         assert made is not None
-        assert list(check(made)) == []
+        assert list(verify_version(made.catalogue, made.manifest.ref)) == []
         rows = [row["id"] for row in made.rows("sft")]
         assert len(rows) == len(set(rows)) == made.manifest.rows["sft"] == 30 * number
         assert ("diff.md" in made.manifest.files) == (number > 1)
