@@ -24,9 +24,7 @@ def caught() -> list[int]:
     return []
 
 
-def test_handlers_of_the_caller_are_put_back(
-    tmp_path: Path, caught: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_handlers_of_the_caller_are_put_back(tmp_path: Path, caught: list[int]) -> None:
     """A scheduler's own handler of SIGTERM is its own again when the run is over."""
 
     def theirs(number: int, _frame: FrameType | None) -> None:
