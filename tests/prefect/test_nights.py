@@ -88,24 +88,15 @@ def test_the_first_night_comes_by_itself(prefect: Prefect, killed: str) -> None:
     assert next(row["stage"] for row in json.loads(page["funnel"])) == "bootstrap"
     assert page["scores"].startswith("![Scores")
     assert "](data:image/svg+xml;base64," in page["scores"]
-    assert page["card"].lstrip().startswith("#")  # without what the Hub reads off it
+    assert "# nightly" in page["card"]
+    assert "task_categories" not in page["card"]  # what the Hub reads off it
     tasks = prefect.post("/task_runs/filter", {"task_runs": {"flow_run_id": {"any_": [first["id"]]}}})
     assert {task["name"] for task in tasks} == {"plan-nightly", "to-15-rows", "to-30-rows", "publish-nightly"}
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("add", 0),
-        ("dataset", "../up"),
-        ("recipe", "chats"),
-        ("base_url", ["http://user:secret@127.0.0.1:8000/v1"]),
-        ("settings", ["engines.writer.base_url=http://user:secret@127.0.0.1/v1"]),
-        ("api_key", "secret"),
-    ],
-)
+@pytest.mark.parametrize(("field", "value"), [("add", 0), ("base_url", ["http://user:secret@127.0.0.1:8000/v1"])])
 def test_bad_parameters_never_become_a_run(prefect: Prefect, field: str, value: object) -> None:
-    """A number out of range, a path, an unknown recipe, a secret: refused by name, and no run exists."""
+    """A number out of range, a secret (test_parts.py has more): refused by name, and no run exists."""
     deployment = prefect.post("/deployments/name/extend/on-demand", None)["id"]
     bad = prefect.run("deployment", "run", "extend/on-demand", *flags(extension={"dataset": "x", field: value}))
     assert bad.returncode != 0
@@ -118,9 +109,12 @@ def test_cancelling_drains(prefect: Prefect, killed: str, tmp_path: Path) -> Non
     """The run ends Cancelled and gives its slot back; all answers that came are kept, and going on asks for none of them again."""
     assert killed
     folder = prefect.checkout / "runs/drained"
-    with Server(tmp_path / "log.jsonl", latency_ms=700) as server:
-        order = {"dataset": "drained", "add": 20, "chunk": 20, "base_url": [server.base_url], "guard": "vllm"}
-        run = prefect.start("generate/on-demand", generation={**order, "settings": ["concurrency=16"]})
+    forms = [
+        f"stages.{stage}.format=json" for stage in ("bootstrap", "instances", "judge")
+    ]  # no trial: it gives calls up
+    with Server(tmp_path / "log.jsonl", latency_ms=1000) as server:
+        order = {"dataset": "drained", "add": 30, "chunk": 30, "base_url": [server.base_url], "guard": "vllm"}
+        run = prefect.start("generate/on-demand", generation={**order, "settings": ["concurrency=16", *forms]})
         prefect.wait("answers", lambda: len(server.entries()) > 40, 180)
         prefect.call("flow-run", "cancel", run)
         assert prefect.ended(run)[:2] == ("CANCELLED", "Cancelled")
@@ -129,8 +123,8 @@ def test_cancelling_drains(prefect: Prefect, killed: str, tmp_path: Path) -> Non
             asked = len(server.entries())
             assert store.usage()[0] == asked  # what was under way came, too
         flags = {"engines.writer.base_url": [server.base_url]}
-        recipe = recipes.load("chat", sets=["concurrency=64"], flags=flags, environment={})
-        pipeline.run_sync(recipe, folder, target=20)
+        recipe = recipes.load("chat", sets=["concurrency=64", *forms], flags=flags, environment={})
+        pipeline.run_sync(recipe, folder, target=30)
         keys = [entry["id"] + entry["digest"] for entry in server.entries()]
     assert len(keys) == len(set(keys))
     assert len(keys) > asked
@@ -145,7 +139,7 @@ def test_a_night_that_differs_is_alarming(prefect: Prefect, killed: str) -> None
     pipeline.run_sync(recipes.load("demo", environment={}), folder, target=40)
     publish_run(folder, "odd", str(place), trial=True)
     order = {"dataset": "odd", "add": 40, "recipe": "demo", "new_lineage": True}
-    run = prefect.start("extend/on-demand", extension={**order, "settings": ["engines.writer.near_duplicates=0.7"]})
+    run = prefect.start("extend/on-demand", extension={**order, "settings": ["engines.writer.near_duplicates=0.9"]})
     kind, name, message = prefect.ended(run)
     assert (kind, name) == ("COMPLETED", "Alarming")
     assert message.startswith("odd@2: 80 rows, 40 new; ")
@@ -163,7 +157,8 @@ def test_what_cannot_be_is_told_in_our_words(prefect: Prefect, killed: str) -> N
     run = prefect.start("publish/on-demand", publication={"dataset": "none", "run": "runs/none"})
     kind, _, message = prefect.ended(run)
     assert kind == "FAILED"
-    assert "; try: selfinstruct run" in message
+    assert message.startswith("no run in runs/none")
+    assert "; try: " in message
     logs = prefect.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
     assert not [line["message"] for line in logs if "Traceback" in line["message"]]
 
@@ -177,7 +172,6 @@ def test_three_nights(prefect: Prefect, killed: str) -> None:
     assert prefect.state(killed)[0] == "CRASHED"
     assert "no sign of life" in prefect.state(killed)[2]
     nights = prefect.runs(name={"any_": ["nightly-plus-30"]})
-    assert [run["state_name"] for run in nights if run["state_name"] != "Running"][:3].count("Crashed") == 1
     gave_way = prefect.runs(
         state={"name": {"any_": ["Cancelled"]}}, deployment_id={"any_": [nights[0]["deployment_id"]]}
     )
