@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
+import _page
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
@@ -82,16 +83,21 @@ def chunks(grow: Callable[[int], Report], *, have: int, wanted: int, size: int) 
     return report
 
 
-def ended(flow: Callable[[], State[None]]) -> State[None]:
-    """Return the state in which `flow` ends; with our words and no traceback when it does not come through."""
+def ended(dataset: str, flow: Callable[[], State[None]]) -> State[None]:
+    """Return the state in which `flow` ends; with our words and no traceback when it does not come through.
+
+    Automations are told of a failure by an event of ours: Prefect's own come late where a schedule has started the run.
+    """
     try:
         return flow()
     except Stopped as stopped:
         return Cancelled(message=str(stopped))
     except SelfInstructError as error:
-        return Failed(message=told(error))
+        message = told(error)
     except ConcurrencySlotAcquisitionError as error:
-        return Failed(message=f"{error}; try: prefect gcl create NAME --limit 1")
+        message = f"{error}; try: prefect gcl create NAME --limit 1"
+    _page.event("failed", dataset, {"dataset": dataset, "message": message})
+    return Failed(message=message)
 
 
 def attempt(work: Callable[[], T]) -> T | State[T]:

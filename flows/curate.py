@@ -41,7 +41,7 @@ class Curation(Asking, Publishing):
 @flow(flow_run_name="{curation.dataset}-from-{curation.source}")
 def curate(curation: Curation) -> State[None]:
     """Judge the rows of a version again and publish those that are kept."""
-    return ended(lambda: _curate(curation))
+    return ended(curation.dataset, lambda: _curate(curation))
 
 
 def _curate(curation: Curation) -> State[None]:

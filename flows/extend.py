@@ -36,7 +36,7 @@ class Extension(Making, Publishing):
 @flow(flow_run_name="{extension.dataset}-plus-{extension.add}")
 def extend(extension: Extension) -> State[None]:
     """Add rows to a published dataset and publish the next version, with what changed by it."""
-    return ended(lambda: _extend(extension))
+    return ended(extension.dataset, lambda: _extend(extension))
 
 
 def _extend(extension: Extension) -> State[None]:

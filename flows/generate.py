@@ -35,7 +35,7 @@ class Generation(Making):
 @flow(flow_run_name="{generation.dataset}-plus-{generation.add}")
 def generate(generation: Generation) -> State[None]:
     """Add rows to a run folder; leave progress, funnel and score histogram on the page of the run."""
-    return ended(lambda: _generate(generation))
+    return ended(generation.dataset, lambda: _generate(generation))
 
 
 def _generate(generation: Generation) -> State[None]:

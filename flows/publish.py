@@ -36,7 +36,7 @@ class Publication(Publishing):
 @flow(flow_run_name="publish-{publication.dataset}")
 def publish(publication: Publication) -> State[None]:
     """Publish a run as the next version of a dataset, whole or not at all."""
-    return ended(lambda: shown(publication, taken(make(publication))))
+    return ended(publication.dataset, lambda: shown(publication, taken(make(publication))))
 
 
 @task(task_run_name="publish-{publication.dataset}", **AGAIN)

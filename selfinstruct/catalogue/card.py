@@ -67,12 +67,12 @@ def card(facts: Facts) -> str:
 def _what(facts: Facts) -> list[str]:
     version, figures = facts.version, facts.figures
     writers, judges = (", ".join(map(span, figures.models.get(role, {}))) for role in ("answer", "judge"))
+    pairs = f", {count:,} preference pairs" if (count := version.rows.get("preference", 0)) else ""
+    judged = f", judged by {judges}" if judges else ""
     made = (
-        f"Instruction data grown from seed tasks by {writers or 'a model'}"
-        + (f", judged by {judges}" * bool(judges))
-        + f". Version {version.version} of {version.created[:10]}: {version.rows.get('sft', 0):,} rows to train on, "
-        f"{version.rows.get('preference', 0):,} preference pairs. Every row that was made is kept, dropped with its reason, or "
-        "counted as failed; `lineage` says where each came from."
+        f"Instruction data grown from seed tasks by {writers or 'a model'}{judged}. Version {version.version} of "
+        f"{version.created[:10]}: {version.rows.get('sft', 0):,} rows to train on{pairs}. Every row that was made is kept, "
+        "dropped with its reason, or counted as failed; `lineage` says where each came from."
     )
     base = [] if version.base is None else [f"All rows of version {version.base} stand in it, unchanged and first.", ""]
     rows = [

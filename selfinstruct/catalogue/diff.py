@@ -71,8 +71,8 @@ class Compared(Frozen):
     before: float | None = None
     added: float | None = None
     """A figure for each side: share kept, share near earlier ones, mean score, median length; None for kinds without order."""
-    limit: float
-    alarm: bool
+    limit: float = 1
+    alarm: bool = False
 
 
 class Diff(Frozen):
@@ -115,19 +115,32 @@ def diff(version: Version, before: Figures, added: Figures, *, limits: Limits | 
 
 def compare(before: Figures, added: Figures, *, limits: Limits | None = None) -> tuple[Compared, ...]:
     """Compare any two sets of figures, in the order of `ABOUT`."""
-    limits = limits or Limits()
     pairs = _distributions(before, added)
-    centres = _centres(before), _centres(added)
-    return tuple(_held(what, drift(*pairs[what]), limits, *(some.get(what) for some in centres)) for what in ABOUT)
+    sides = _centres(before, pairs["duplicates"][0]), _centres(added, pairs["duplicates"][1])
+    compared = (
+        Compared(what=what, drift=drift(*pairs[what]), before=sides[0].get(what), added=sides[1].get(what))
+        for what in ABOUT
+    )
+    return tuple(_held(one, limits or Limits()) for one in compared)
 
 
-def alarms(found: Diff) -> list[str]:
-    """Return a line for each limit that was crossed."""
+def alarms(found: Diff, limits: Limits | None = None) -> list[str]:
+    """Return a line for each limit that was crossed; with `limits`, of these instead of those of the diff."""
+    held = found.compared if limits is None else [_held(one, limits) for one in found.compared]
     return [
         f"{one.what}: {one.drift.excess:.2f} beyond chance, limit {one.limit:g}{_from_to(one)}"
-        for one in found.compared
+        for one in held
         if one.alarm and one.drift is not None
     ]
+
+
+def _held(one: Compared, limits: Limits) -> Compared:
+    """Hold a drift against its limit."""
+    limit: float = getattr(limits, one.what)
+    enough = one.drift is not None and min(one.drift.before, one.drift.added) >= limits.fewest
+    good_news = one.what == "duplicates" and (one.added or 0) <= (one.before or 0)
+    crossed = one.drift is not None and enough and not good_news and one.drift.excess > limit
+    return one.model_copy(update={"limit": limit, "alarm": crossed})
 
 
 def _from_to(one: Compared) -> str:
@@ -144,18 +157,6 @@ def figure(what: What, value: float | None) -> str:
     return told.get(what, f"{value:,.0f} characters")
 
 
-def _held(what: What, found: Drift | None, limits: Limits, before: float | None, added: float | None) -> Compared:
-    limit = getattr(limits, what)
-    crossed = found is not None and min(found.before, found.added) >= limits.fewest and found.excess > limit
-    if what == "duplicates" and (added or 0) <= (before or 0):
-        crossed = False
-    return Compared(what=what, drift=found, before=_rounded(before), added=_rounded(added), limit=limit, alarm=crossed)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
-
-
 def _distributions(before: Figures, added: Figures) -> dict[What, tuple[Mapping[str, int], Mapping[str, int]]]:
     gates = {label for some in (before, added) for label, stage in some.funnel.items() if NOVELTY & stage.drops.keys()}
     return {
@@ -169,15 +170,14 @@ def _distributions(before: Figures, added: Figures) -> dict[What, tuple[Mapping[
     }
 
 
-def _centres(of: Figures) -> dict[What, float | None]:
-    gates = {label for label, stage in of.funnel.items() if NOVELTY & stage.drops.keys()}
-    near = _novelty(of, gates)
-    return {
+def _centres(of: Figures, near: Mapping[str, int]) -> dict[What, float]:
+    known: dict[What, float | None] = {
         "acceptance": of.acceptance,
         "duplicates": near[DUPLICATE] / sum(near.values()) if sum(near.values()) else None,
         "score": of.scores.mean(),
         "length": of.output.quantile(0.5),
     }
+    return {what: round(value, 4) for what, value in known.items() if value is not None}
 
 
 def _fates(of: Figures) -> dict[str, int]:

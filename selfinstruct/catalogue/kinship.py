@@ -70,12 +70,17 @@ def changes(base: Published, recipe: Recipe, inputs: Mapping[str, str]) -> list[
 
 
 def published_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as it stands in a version: without servers and files of the machine that made it."""
+    """Return a recipe as it stands in a version: without servers and files of the machine that made it.
+
+    An engine that is the writer under another name is left out, as in a recipe that was written by hand: it moves with it.
+    """
     data: dict[str, Any] = recipe.model_dump(mode="json")
-    for name, engine in recipe.engines.items():
-        data["engines"][name] = {
-            key: one for key, one in data["engines"][name].items() if key not in engine.operational
-        }
+    writer, named = recipe.engines["writer"], {name for stage in recipe.stages for name in stage.named()}
+    data["engines"] = {
+        name: {key: value for key, value in data["engines"][name].items() if key not in engine.operational}
+        for name, engine in recipe.engines.items()
+        if name == "writer" or name in named or engine != writer
+    }
     for stage in data["stages"]:
         for gate in stage["gates"]:
             if "against" in gate:

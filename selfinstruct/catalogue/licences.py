@@ -54,7 +54,7 @@ def settle(
         known = ", ".join(printable(one, longest=100) for one in dict.fromkeys((*writers, *judges)))
         msg = f"--licence {printable(min(strange), longest=100)}=...: nothing of that name made these rows"
         raise BadInputError(msg, remedy=f"dataset, writer, judge, seeds, or one of these models: {known}")
-    remembered = {**before.judges, **before.writers} if before else {}
+    wrote, judged = (before.writers, before.judges) if before else ({}, {})
     missing: list[str] = []
 
     def find(what: str, *known: str | None) -> str:
@@ -65,8 +65,8 @@ def settle(
 
     made = Licences(
         dataset=find("dataset", said.get("dataset"), before.dataset if before else None),
-        writers={one: find(one, said.get(one), said.get("writer"), remembered.get(one)) for one in writers},
-        judges={one: find(one, said.get(one), said.get("judge"), remembered.get(one)) for one in judges},
+        writers={one: find(one, said.get(one), said.get("writer"), {**judged, **wrote}.get(one)) for one in writers},
+        judges={one: find(one, said.get(one), said.get("judge"), {**wrote, **judged}.get(one)) for one in judges},
         seeds=find("seeds", said.get("seeds"), seeds, before.seeds if before else None),
     )
     if missing:

@@ -176,4 +176,4 @@ def _either(told: Iterable[str]) -> str:
 
 
 def _figure(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+    return value if isinstance(value, str) else f"{round(value, 3):g}"

@@ -14,7 +14,8 @@ import typer
 
 from selfinstruct import __version__
 
-from selfinstruct.cli import making, looking, calibrating, data, auditing, cataloguing, datasets, before, serving  # isort: skip - the order of --help
+from selfinstruct.cli import making, looking, calibrating, data, auditing  # isort: skip - the order of --help
+from selfinstruct.cli import cataloguing, datasets, downloading, before, serving  # isort: skip - the same
 from selfinstruct.cli._shared import app, say
 from selfinstruct.errors import Exit, SelfInstructError
 from selfinstruct.text.show import printable
@@ -26,6 +27,7 @@ __all__ = [
     "cataloguing",
     "data",
     "datasets",
+    "downloading",
     "looking",
     "main",
     "making",

@@ -58,7 +58,8 @@ class Scores(KeptDropped):
 class Nearness(KeptDropped):
     """F (ROUGE-L) of candidates with the nearest earlier text. Bins in hundredths, as `novelty.py` bins them: 0, 5, .. 95.
 
-    Every candidate that the gate dropped is in `dropped`; `kept` is a sample, evenly over each run.
+    Every candidate that the gate dropped is in `dropped`. `kept` is a sample, evenly over each run, held against the seeds and
+    the run itself: texts that a gate was given to hold it against (`against`) are not looked through again.
     """
 
     tokenizers: tuple[str, ...] = ()

@@ -62,8 +62,9 @@ def histogram(
     """Return the picture. `name` begins the ids in it: another one for each histogram of a page.
 
     For the script: the root has data-low, data-high (ends of the axis), data-left, data-right (where they are, in the units of
-    the viewBox); bars have data-low, data-kept and data-dropped; the line is `#NAME-threshold`, a group with data-value, a
-    slider to a screen reader, drawn at 0 and moved by its transform. What a threshold keeps begins at its line.
+    the viewBox); bars have data-low, data-kept and data-dropped; the line is `#NAME-threshold`, a group with data-value, drawn
+    at 0 and moved by its transform. What a threshold keeps begins at its line. A picture is no control: a script that lets
+    one drag the line gives it role, tabindex and aria values, and the root the role of a group.
     """
     said = words or HistogramWords()
     low, high = (min(one.low for one in bins), max(one.high for one in bins)) if bins else (0.0, 1.0)
@@ -89,7 +90,7 @@ def histogram(
     )
     entries = [(KEPT, said.kept), (DROPPED, said.dropped)] if any(one.dropped for one in bins) else []
     if threshold is not None:
-        parts.append(_threshold(threshold, place(threshold), said, name, low, high))
+        parts.append(_threshold(threshold, place(threshold), said, name))
     told = "; ".join(f"{one.low:g}: {one.kept:,} {said.kept}, {one.dropped:,} {said.dropped}" for one in bins)
     line = "" if threshold is None else f"{said.threshold} {threshold:g}. "
     return drawing(
@@ -165,7 +166,7 @@ def _ticks(low: float, high: float, *, logarithmic: bool) -> list[float]:
     return [low + one for one in nice_steps(high - low, parts=6) if low + one <= high + 1e-9]
 
 
-def _threshold(value: float, x: float, said: HistogramWords, name: str, low: float, high: float) -> str:
+def _threshold(value: float, x: float, said: HistogramWords, name: str) -> str:
     label = f"{said.threshold} {value:g}"
     wide = min(width(label, SMALL), _ROOM)
     left = x + wide + 10 > RIGHT
@@ -200,9 +201,4 @@ def _threshold(value: float, x: float, said: HistogramWords, name: str, low: flo
         transform=f"translate({x:.2f} 0)",
         data_value=value,
         data_word=said.threshold,
-        role="slider",
-        aria_label=said.threshold,
-        aria_valuenow=value,
-        aria_valuemin=low,
-        aria_valuemax=high,
     )

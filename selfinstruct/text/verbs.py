@@ -17,6 +17,7 @@ NONE = "(none)"
 LONGEST = 600
 """Characters of an instruction that are looked at."""
 _OPENING = frozenset("'\"([-/")
+_SHORT = 3
 _FURTHEST = 60
 """Words of it in which an English verb may stand; and 10 words of its object."""
 _WORD = re.compile(r"[A-Za-z]+(?:['\u2019-][A-Za-z]+)*|\d+|[^\sA-Za-z\d]")
@@ -102,7 +103,9 @@ def _is_adjective(word: str) -> bool:
 
 
 def _singular(noun: str) -> str:
-    if noun.endswith("ies") and len(noun) > 4:  # noqa: PLR2004 - but ties, lies
+    if len(noun) <= _SHORT:
+        return noun  # gas, bus
+    if noun.endswith("ies") and len(noun) > _SHORT + 1:  # but ties, lies
         return f"{noun[:-3]}y"
     if noun.endswith(("sses", "shes", "ches", "xes")):
         return noun[:-2]

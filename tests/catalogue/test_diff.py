@@ -123,12 +123,15 @@ def test_few_rows_never_raise_an_alarm(nights: tuple[Figures, Figures]) -> None:
     assert _alarming(before, added.model_copy(update={"scripts": {"Latin": 79, "Hangul": 1}}), Limits(language=0)) == []
 
 
-def test_limits_are_the_callers(nights: tuple[Figures, Figures]) -> None:
-    """Every limit can be set; 1 is never crossed."""
+def test_limits_are_the_callers(published: Published, nights: tuple[Figures, Figures]) -> None:
+    """Every limit can be set, also afterwards, of a diff that was stored; 1 is never crossed."""
     before, added = nights
     astray = added.model_copy(update={"scripts": {"Hangul": added.rows}})
     assert _alarming(before, astray, Limits(language=0.9)) == ["language"]
     assert _alarming(before, astray, Limits(language=1)) == []
+    found = diff(published.manifest, before, astray)
+    assert alarms(found, Limits(language=1)) == []
+    assert Diff.model_validate_json(found.model_dump_json()) == found
 
 
 def test_nothing_to_compare_is_no_alarm(published: Published, nights: tuple[Figures, Figures]) -> None:

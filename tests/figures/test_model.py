@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from selfinstruct.figures.additive import Additive
@@ -41,14 +41,18 @@ def _made(model: type[Any]) -> st.SearchStrategy[Any]:
 
 
 FIGURES = _made(Figures)
+PATIENT = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+"""A set of figures has forty fields: making one takes a while on a busy machine."""
 
 
+@PATIENT
 @given(FIGURES, FIGURES, FIGURES)
 def test_a_sum_is_associative(one: Figures, two: Figures, three: Figures) -> None:
     """However a set grew, its figures are the same."""
     assert (one + two) + three == one + (two + three)
 
 
+@PATIENT
 @given(FIGURES, FIGURES)
 def test_a_sum_is_commutative_but_for_the_examples(one: Figures, two: Figures) -> None:
     """Which part was counted first shows only in the drops that are shown."""
@@ -56,6 +60,7 @@ def test_a_sum_is_commutative_but_for_the_examples(one: Figures, two: Figures) -
     assert (one + two).model_copy(update=without) == (two + one).model_copy(update=without)
 
 
+@PATIENT
 @given(FIGURES)
 def test_nothing_is_the_zero_and_a_file_holds_all(one: Figures) -> None:
     """Adding nothing changes nothing, and what is written is what is read."""
@@ -63,6 +68,7 @@ def test_nothing_is_the_zero_and_a_file_holds_all(one: Figures) -> None:
     assert Figures.model_validate_json(one.model_dump_json()) == one
 
 
+@PATIENT
 @given(st.integers(0, 10**9))
 def test_a_length_is_in_its_bin(length: int) -> None:
     """Bounds and number of a bin agree; a bin is at most an eighth as wide as its shortest length."""
@@ -72,6 +78,7 @@ def test_a_length_is_in_its_bin(length: int) -> None:
     assert length_bin(beyond) == length_bin(length) + 1
 
 
+@PATIENT
 @given(st.lists(st.integers(0, 5000), min_size=1), st.floats(0, 1))
 def test_a_quantile_is_a_sixteenth_off_at_most(lengths: list[int], q: float) -> None:
     """The nearest-rank quantile of the lengths themselves lies in the bin that is told."""

@@ -159,6 +159,8 @@ def test_what_cannot_be_is_told_in_our_words(prefect: Prefect, killed: str) -> N
     assert kind == "FAILED"
     assert message.startswith("no run in runs/none")
     assert "; try: " in message
+    [event] = prefect.wait("the event", lambda: prefect.events("selfinstruct.dataset.failed"), 60)
+    assert event["payload"] == {"dataset": "none", "message": message}
     logs = prefect.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
     assert not [line["message"] for line in logs if "Traceback" in line["message"]]
 
