@@ -45,8 +45,12 @@ Shipped = Annotated[str, AfterValidator(_shipped), Field(json_schema_extra={"enu
 Rubric = Annotated[str, AfterValidator(_rubric), Field(json_schema_extra={"enum": list(RUBRICS)})]
 Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$")]
 """A server; no user, password or token in it."""
+UrlOrNone = Annotated[str, Field(pattern=r"^(https?://[^/?#@\s]+(/[^?#@\s]*)?)?$")]
+"""The same, or nothing: an empty text, which the form shows as a plain field."""
 Place = Annotated[str, Field(pattern=r"^[^@?\s][^@?]*$")]
 """A folder seen from the worker's working directory, or a URL of fsspec; no user, password or token in it."""
+PlaceOrNone = Annotated[str, Field(pattern=r"^([^@?\s][^@?]*)?$")]
+"""The same, or nothing."""
 Setting = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*=[^@]*$")]
 """KEY=VALUE; what stands before an @ may be a password."""
 
@@ -56,7 +60,7 @@ class Asking(Form):
 
     base_url: Annotated[list[Url], Field(title="Model servers")] = []
     """OpenAI-compatible, for instance http://127.0.0.1:8000/v1; several share the calls. The recipe's when empty."""
-    model: Annotated[str | None, Field(title="Model", max_length=200)] = None
+    model: Annotated[str, Field(title="Model", max_length=200)] = ""
     """Found by itself when the server has one."""
     settings: Annotated[list[Setting], Field(title="Settings")] = []
     """Other fields of the recipe as in `--set`, for instance stages.respond.n=2."""
@@ -68,7 +72,7 @@ class Asking(Form):
     @property
     def flags(self) -> dict[str, Any]:
         """Return the fields of a recipe that are said here."""
-        return {"engines.writer.base_url": self.base_url or None, "engines.writer.model": self.model}
+        return {"engines.writer.base_url": self.base_url or None, "engines.writer.model": self.model or None}
 
 
 class Making(Asking):
@@ -78,7 +82,7 @@ class Making(Asking):
     """New rows, after every gate."""
     recipe: Annotated[Shipped, Field(title="Recipe")] = "chat"
     """Shipped recipe: how rows are made."""
-    recipe_file: Annotated[Place | None, Field(title="Recipe file")] = None
+    recipe_file: Annotated[PlaceOrNone, Field(title="Recipe file")] = ""
     """A recipe of your own that the worker can read, instead of a shipped one."""
     chunk: Annotated[int, Field(title="Rows per task", ge=1)] = 500
     """The page shows a task for so many rows."""
@@ -110,7 +114,7 @@ class Publishing(Form):
     """Allow a changed recipe or model; the version tells what was changed."""
     trial: Annotated[bool, Field(title="For trying out")] = False
     """The catalogue is for rows of the scripted engine, and is made when it is absent."""
-    viewer: Annotated[Url | None, Field(title="Viewer")] = None
+    viewer: Annotated[UrlOrNone, Field(title="Viewer")] = ""
     """Where `selfinstruct view --serve` shows this catalogue; the page of the run then links to the version."""
 
     @property

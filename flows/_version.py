@@ -37,7 +37,7 @@ def shown(publishing: Publishing, made: Published, notes: Sequence[str] = ()) ->
     for key, (file, about) in PAPERS.items():
         if file in manifest.files:
             _page.paper(key, HEAD.sub("", made.text(file)), about)
-    if publishing.viewer is not None:
+    if publishing.viewer:
         _page.link("viewer", f"{publishing.viewer.rstrip('/')}/d/{manifest.name}/{manifest.version}", f"{manifest.ref}")
     _page.event("published", manifest.name, facts)
     message = f"{manifest.ref}: {manifest.rows['sft']:,} rows, {manifest.added['sft']:,} new"
