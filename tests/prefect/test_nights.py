@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ SLOW = "engines.writer.latency=0.15", "concurrency=8"
 EDITS = {
     r'cron: "0 2 \* \* \*"': 'cron: "* * * * * */30"',  # six fields: seconds last
     r"\{dataset: nightly, add: 1000, recipe: chat, catalogue: catalogue, guard: vllm, hours: 5\}": (
-        f"{{dataset: nightly, add: 30, recipe: demo, chunk: 15, trial: true, guard: vllm, settings: [{', '.join(SLOW)}]}}"
+        f"{{dataset: nightly, add: 30, recipe: demo, chunk: 15, trial: true, guard: vllm, viewer: 'http://127.0.0.1:1/', settings: [{', '.join(SLOW)}]}}"
     ),
     r"within: 600": f"within: {3 * BEAT + 5}",
 }
@@ -83,7 +84,8 @@ def test_the_first_night_comes_by_itself(prefect: Prefect, killed: str) -> None:
     assert first["id"] != killed
     assert prefect.state(first["id"])[1:] == ("Completed", "nightly@1: 30 rows, 30 new")
     page = prefect.artifacts(first["id"])
-    assert set(page) == {"progress", "funnel", "scores", "novelty", "card"}
+    assert set(page) == {"progress", "funnel", "scores", "novelty", "card", "viewer"}
+    assert "http://127.0.0.1:1/d/nightly/1" in page["viewer"]
     assert page["progress"] == 100
     assert next(row["stage"] for row in json.loads(page["funnel"])) == "bootstrap"
     assert page["scores"].startswith("![Scores")
@@ -154,13 +156,22 @@ def test_a_night_that_differs_is_alarming(prefect: Prefect, killed: str) -> None
 def test_what_cannot_be_is_told_in_our_words(prefect: Prefect, killed: str) -> None:
     """A night that the library refuses is Failed with what happened and what mends it; no traceback stands in its log."""
     assert killed
+    unguarded = prefect.start("extend/on-demand", extension={"dataset": "odd", "recipe": "demo", "guard": "absent"})
     run = prefect.start("publish/on-demand", publication={"dataset": "none", "run": "runs/none"})
     kind, _, message = prefect.ended(run)
     assert kind == "FAILED"
     assert message.startswith("no run in runs/none")
     assert "; try: " in message
-    [event] = prefect.wait("the event", lambda: prefect.events("selfinstruct.dataset.failed"), 60)
-    assert event["payload"] == {"dataset": "none", "message": message}
+    kind, _, other = prefect.ended(unguarded)
+    assert kind == "FAILED"
+    assert "prefect gcl create" in other
+
+    def both() -> list[dict[str, Any]]:
+        found = prefect.events("selfinstruct.dataset.failed")
+        return found if len(found) > 1 else []
+
+    told = {event["payload"]["dataset"]: event["payload"]["message"] for event in prefect.wait("both events", both, 60)}
+    assert told == {"none": message, "odd": other}
     logs = prefect.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
     assert not [line["message"] for line in logs if "Traceback" in line["message"]]
 
