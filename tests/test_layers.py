@@ -34,7 +34,7 @@ LAYERS = [
     {"figures"},
     {"catalogue"},
     {"extend", "download"},
-    {"working"},
+    {"working", "nightly"},
     {"console"},
     {"viewer"},
     {"cli"},
