@@ -6,7 +6,6 @@ Rows that a model judged come with the audit of the judge, for people (`audit.md
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections import Counter
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError
 
 from selfinstruct import kinds
+from selfinstruct.datafile import write
 from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
 from selfinstruct.files import leftovers, publish, sha256
 from selfinstruct.judged import JudgedTask
@@ -25,7 +25,7 @@ from selfinstruct.judging.cut import Cut
 from selfinstruct.judging.page import page
 from selfinstruct.judging.stored import tasks
 from selfinstruct.recipe import EXPORTERS
-from selfinstruct.records import Dropped, Fate, Frozen, Judgement, PreferencePair
+from selfinstruct.records import Fate, Frozen, Judgement, PreferencePair
 from selfinstruct.split import Side, sides
 from selfinstruct.stage import Exporter
 from selfinstruct.tables import SUFFIXES
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from selfinstruct.runs import StoredRun
 
-PARQUET_GROUP = 2000
-"""Rows per Parquet row group: a viewer reads 50 rows without the rest."""
 TRAINERS = "trainers"
 """Folder of the fragments. In one called `train`, `datasets` would look for the rows of that split."""
 AUDITS = ("audit.json", "audit.md")
@@ -67,6 +65,8 @@ class Manifest(Frozen):
     """True: traces of reasoning models stand before their answers."""
     cut: dict[str, float] | None = None
     """Thresholds that were asked for instead of the run's own (`refilter`); None for the run's own."""
+    published: str | None = None
+    """NAME@VERSION that the rows were downloaded from; None where they come from a run."""
 
 
 def formats() -> list[str]:
@@ -117,7 +117,7 @@ def export(
     pages = _pages((audited or audit(run)).under(cut) if audited or can_audit(run) else None)
     if single:
         with publish(path) as temporary, ExitStack() as beside:
-            counts = {path.name: _write(exporter, parts[Side.TRAIN], temporary, left_out)}
+            counts = {path.name: write(exporter, parts[Side.TRAIN], temporary, left_out)}
             _refuse_empty(run, kind, counts, left_out)
             digests = {path.name: sha256(temporary)}
             for name, text in pages.items():
@@ -134,7 +134,7 @@ def export(
     with publish(path) as folder:
         folder.mkdir()
         files = {side: folder / f"{side}{exporter.suffix}" for side in parts}
-        counts = {side: _write(exporter, parts[side], file, left_out) for side, file in files.items()}
+        counts = {side: write(exporter, parts[side], file, left_out) for side, file in files.items()}
         _refuse_empty(run, kind, counts, left_out)
         for name, text in pages.items():
             (folder / name).write_text(text, encoding="utf-8")
@@ -258,11 +258,6 @@ def _records(run: StoredRun, wanted: type[Any], label: str, cut: Cut | None) -> 
             yield row.path, wanted.model_validate(body["record"])
 
 
-def _write(exporter: Exporter, records: Iterator[Any], path: Path, left_out: Counter[str]) -> int:
-    rows = _kept(exporter.rows(records), left_out)
-    return _write_parquet(exporter, rows, path) if exporter.suffix == ".parquet" else _write_jsonl(rows, path)
-
-
 def _refuse_empty(run: StoredRun, kind: str, counts: Mapping[str, int], left_out: Mapping[str, int]) -> None:
     """No trainer loads a file without rows, and `datasets` says so in words that help nobody."""
     for name, count in counts.items():
@@ -271,35 +266,6 @@ def _refuse_empty(run: StoredRun, kind: str, counts: Mapping[str, int], left_out
             msg = f"{run.folder} gives {kind} no row for {name}" + f" (left out: {told})" * bool(told)
             remedy = "a larger share, or more rows" if len(counts) > 1 else f"selfinstruct stats {run.folder}"
             raise NothingToExportError(msg, remedy=remedy)
-
-
-def _kept(rows: Iterator[dict[str, Any] | Dropped], left_out: Counter[str]) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        if isinstance(row, Dropped):
-            left_out[row.reason.rule] += 1
-        else:
-            yield row
-
-
-def _write_jsonl(rows: Iterator[dict[str, Any]], path: Path) -> int:
-    count = 0
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for count, row in enumerate(rows, 1):  # noqa: B007 - the last count is the number of rows
-            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-    return count
-
-
-def _write_parquet(exporter: Exporter, rows: Iterator[dict[str, Any]], path: Path) -> int:
-    import pyarrow as pa  # noqa: PLC0415 - 188 ms, wanted only here
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in exporter.columns.items()])
-    count = 0
-    with pq.ParquetWriter(path, schema, compression="zstd", write_page_index=True) as writer:
-        while group := list(itertools.islice(rows, PARQUET_GROUP)):
-            writer.write_table(pa.Table.from_pylist(group, schema=schema))
-            count += len(group)
-    return count
 
 
 def _pages(audited: Audit | None) -> dict[str, str]:

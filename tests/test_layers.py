@@ -23,7 +23,7 @@ LAYERS = [
     {"records"},
     {"rubrics", "prompts", "store", "seeds", "pool", "tables", "engines"},
     {"stage", "kinds", "slots", "price", "pace", "serving"},
-    {"judged"},
+    {"judged", "datafile"},
     {"pairing"},
     {"stages", "gates", "judges", "exporters", "runner", "ledger"},
     {"recipe"},
@@ -33,11 +33,13 @@ LAYERS = [
     {"verify", "pipeline", "dataset", "dedupe", "census", "novelty", "forecast", "doctor"},
     {"figures"},
     {"catalogue"},
+    {"download"},
     {"console"},
+    {"viewer"},
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"prefect", "datasets", "torch", "vllm", "pandas", "nltk", "sqlalchemy", "aiohttp", "pyarrow"}
+HEAVY = {"prefect", "datasets", "torch", "vllm", "pandas", "nltk", "sqlalchemy", "aiohttp", "pyarrow", "starlette", "uvicorn"}
 
 
 def _layer(name: str) -> int:

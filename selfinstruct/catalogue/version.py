@@ -97,8 +97,8 @@ def ref(text: str) -> Ref:
 class File(Frozen):
     """One file of a version."""
 
-    sha256: str
-    bytes: int
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
     rows: int | None = None
     """Of a shard."""
 

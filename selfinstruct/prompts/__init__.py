@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from selfinstruct.errors import BadInputError
@@ -40,7 +40,14 @@ def _compact(value: Any, keys: list[str] | None = None) -> str:  # noqa: ANN401 
 
 def render(name: str, *, language: str = "en", **values: object) -> str:
     """Render `prompts/<language>/<name>.md`. A variable the file names and the caller lacks is an error."""
-    return _environment(language).get_template(f"{name}.md").render(values)
+    return _template(name, language).render(values)
+
+
+@cache
+def _template(name: str, language: str) -> Template:
+    found = _environment(language).get_template(f"{name}.md")
+    found.globals = dict(found.globals)  # a ChainMap, which is gone through key by key for each text: two thirds of its time
+    return found
 
 
 @cache

@@ -46,6 +46,19 @@ def unicode_tokens(text: str) -> list[str]:
     return [plain[found.start() : found.end()] for found in _SHAPE.finditer(shape)]
 
 
+def spans(text: str, tokenizer: str) -> list[tuple[str, int, int]]:
+    """Return (token, start, end) with the places in `text` itself: for showing what two texts share.
+
+    A character that NFKC makes several of counts by the first of them; otherwise the tokens are those of the tokenizer.
+    """
+    if tokenizer == "rouge" or text.isascii():
+        return [(found[0].lower(), found.start(), found.end()) for found in re.finditer("[A-Za-z0-9]+", text)]
+    plain = [unicodedata.normalize("NFKC", one).lower() for one in text]
+    shape = "".join(next((kind for kind in map(_kind, one) if kind), "i") for one in plain)
+    found = re.finditer(r"o[mi]*|w[wmi]*", shape)
+    return [("".join(plain[one.start() : one.end()]), one.start(), one.end()) for one in found]
+
+
 @lru_cache(maxsize=1 << 16)
 def _kind(character: str) -> str:
     """Return o (a token of its own), w (part of a word), m (mark), a blank (between tokens) or nothing (invisible)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from selfinstruct import export, kinds, pipeline, recipe, runs
+from selfinstruct import datafile, export, kinds, pipeline, recipe, runs
 from selfinstruct.errors import BadInputError, NothingToExportError
 from selfinstruct.exporters.kto import Kto
 from selfinstruct.exporters.ranked import Ranked
@@ -162,7 +162,7 @@ def test_any_text_comes_out_as_it_went_in(form: str, text: str, tmp_path: Path) 
     )
     rows = list(exporter.rows(iter(records(exporter, text))))
     if exporter.suffix != ".parquet":
-        count = export._write_jsonl(iter(rows), tmp_path / "x.jsonl")
+        count = datafile._write_jsonl(iter(rows), tmp_path / "x.jsonl")
         raw = (tmp_path / "x.jsonl").read_bytes().decode("utf-8")
         assert [json.loads(line) for line in raw.split("\n")[:-1]] == rows
         assert count == len(rows)

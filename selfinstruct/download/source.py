@@ -1,0 +1,114 @@
+"""What the files of one version are read from. Knows no protocol, only what each of them gives."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, Version
+from selfinstruct.errors import BadInputError, DamageError, UnreachableError
+from selfinstruct.text.show import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+T = TypeVar("T")
+WAITS = (0.5, 1.0, 2.0)
+"""Seconds before each further try of what could not be reached."""
+MOST_MANIFEST = 64 << 20
+"""Bytes of a manifest at most: 100,000 files (`plan.MOST_FILES`) take a quarter of it."""
+
+
+class Stream(NamedTuple):
+    """Bytes of a file that are on their way."""
+
+    start: int
+    """Place of the first of them: the one that was asked for, or 0 where the source can begin nowhere else."""
+    size: int | None
+    """Bytes of the whole file, where the source says it."""
+    blocks: Iterator[bytes]
+    close: Callable[[], object]
+    """Gives back what they come through."""
+
+
+class Source(Protocol):
+    """One version that can be fetched from."""
+
+    manifest: Version
+    where: str
+    """What a user is told."""
+
+    def open(self, file: str, start: int) -> Stream:
+        """Return the bytes of `file` from `start` on.
+
+        Raises:
+            UnreachableError: not now, here or while the blocks come; the same call may do. BadInputError, DamageError: never.
+        """
+
+
+def open_source(where: str, wanted: Ref) -> Source:
+    """Open the version `wanted` in the catalogue at `where`: a folder, fsspec URL, http(s) URL, or a repository hf://USER/NAME.
+
+    Raises:
+        BadInputError: no such catalogue or version. DamageError: its manifest lies. UnreachableError: nobody answers.
+    """
+    # imported only here: each needs what the others do without
+    if where.startswith(("http://", "https://")):
+        from selfinstruct.download.http import Http  # noqa: PLC0415
+
+        return Http(where, wanted)
+    from selfinstruct.download.files import Hub, of_catalogue  # noqa: PLC0415
+
+    return Hub(where, wanted) if where.startswith("hf://") else of_catalogue(where, wanted)
+
+
+def patiently(attempt: Callable[[], T], waits: Sequence[float] = WAITS) -> T:
+    """Return what `attempt` gives, trying again after each of `waits` seconds while it raises UnreachableError."""
+    for wait in waits:
+        try:
+            return attempt()
+        except UnreachableError:
+            time.sleep(wait)
+    return attempt()
+
+
+def read_manifest(text: bytes, where: str, wanted: Ref) -> Version:
+    """Return the manifest of `wanted`.
+
+    Raises:
+        BadInputError: of a newer format, or another version than was asked for. DamageError: it is none.
+    """
+    try:
+        raw = from_json(text)
+        newer = raw["format"] if isinstance(raw, dict) and isinstance(raw.get("format"), int) else FORMAT
+        if newer > FORMAT:  # looked at first: what else is new in it is no damage
+            msg = f"{where}: a manifest of format {newer}, this version reads up to {FORMAT}"
+            raise BadInputError(msg, remedy="pip install -U selfinstruct")
+        manifest = Version.model_validate(raw)
+    except (ValueError, ValidationError) as error:
+        msg = f"{where}: no readable manifest ({printable(' '.join(str(error).split()), longest=160)})"
+        raise DamageError(msg, remedy="tell who keeps that catalogue; nothing was fetched") from None
+    if manifest.name != wanted.name or wanted.version not in {None, manifest.version}:
+        msg = f"{where} holds {manifest.ref}, not {wanted}"
+        raise BadInputError(msg, remedy=f"ask for {manifest.ref}, or of another place")
+    return manifest
+
+
+def whole(source_open: Callable[[str, int], Stream], file: str = MANIFEST, *, most: int = MOST_MANIFEST) -> bytes:
+    """Return a small file.
+
+    Raises:
+        DamageError: it has more than `most` bytes.
+    """
+    found = bytearray()
+    with closing(source_open(file, 0)) as stream:
+        for block in stream.blocks:
+            found += block
+            if len(found) > most:
+                msg = f"{printable(file, longest=80)} has more than {most:,} bytes"
+                raise DamageError(msg, remedy="tell who keeps that catalogue; nothing was fetched")
+    return bytes(found)
