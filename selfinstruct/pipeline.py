@@ -134,7 +134,7 @@ async def run(
             models = {name: engine.model_name for name, engine in engines.items()}
             _caution(recipe, models)
             tried = _tried(store)
-            inputs = _inputs(recipe, models, seeds_digest)
+            inputs = inputs_of(recipe, models, seeds_digest)
             _begin(store, recipe, target=target, inputs=inputs, tried=tried)
             recipe = await formats.settle(recipe, engines, tasks=tasks, store=store)
             store.put_meta(_identity(recipe, inputs))
@@ -208,7 +208,7 @@ def _plan(recipe: Recipe, models: dict[str, str]) -> Plan:
     )
 
 
-def _inputs(recipe: Recipe, models: dict[str, str], seeds_digest: str) -> dict[str, str]:
+def inputs_of(recipe: Recipe, models: Mapping[str, str], seeds_digest: str) -> dict[str, str]:
     """Return what a run depends on beside its recipe, by name."""
     inputs = {"seeds": seeds_digest, **{f"model of {name}": model for name, model in models.items()}}
     for stage in recipe.stages:

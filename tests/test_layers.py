@@ -34,6 +34,7 @@ LAYERS = [
     {"figures"},
     {"catalogue"},
     {"download"},
+    {"extend"},
     {"console"},
     {"viewer"},
     {"cli"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 BATCH = 2000
 """Rows that are read at once."""
+DEFAULT, VARIABLE = "catalogue", "SELFINSTRUCT_CATALOGUE"
+"""Where a catalogue is looked for when nobody says where: what the variable names, else this folder."""
+
+
+def default() -> str:
+    """Return the path or URL of the catalogue that is meant when none is named."""
+    return os.environ.get(VARIABLE) or DEFAULT
 
 
 class Published:

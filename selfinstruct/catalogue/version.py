@@ -15,6 +15,8 @@ FORMAT = 1
 """Version of the layout in `catalogue/__init__.py`; a catalogue of a newer one is refused."""
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 """What a dataset may be called: it becomes a folder, a part of a URL and a repository of the Hub."""
+ALL = "all"
+"""What a dataset may not be called: on a command line it means every one."""
 MANIFEST, CARD, RECIPE, FIGURES = "manifest.json", "README.md", "recipe.yaml", "figures.json"
 CROISSANT, AUDIT, DIFF = "croissant.json", ("audit.json", "audit.md"), ("diff.json", "diff.md")
 VIEWS: dict[str, dict[str, str]] = {
@@ -132,6 +134,16 @@ class Version(Frozen):
     licences: Licences
     recipe: str
     """Digest of everything that decides what the last run made."""
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """What that run depended on beside its recipe: models, digests of prompts and seeds, by name."""
+    against: tuple[str, ...] = ()
+    """sha256 of every file whose texts counted as earlier in that run: the shards of earlier versions, and others."""
+    changed: tuple[str, ...] = ()
+    """What was made otherwise than in `base`, a line each: it was published as a new lineage."""
+    ended: str = "filled"
+    """How that run ended: filled, exhausted, collapsed, at a cap on time, tokens or cost, or interrupted ..."""
+    ordered: int = 0
+    """... and how many rows it was asked for."""
     language: str
     trial: bool = False
     """Made by the scripted engine, for trying out: never sent to the Hub."""

@@ -14,12 +14,25 @@ import typer
 
 from selfinstruct import __version__
 
-from selfinstruct.cli import making, looking, calibrating, data, auditing, downloading, before, serving, viewing  # isort: skip - the order of --help
+from selfinstruct.cli import making, looking, calibrating, data, auditing, cataloguing, datasets, downloading, before, serving, viewing  # isort: skip - the order of --help
 from selfinstruct.cli._shared import app, say
 from selfinstruct.errors import Exit, SelfInstructError
 from selfinstruct.text.show import printable
 
-__all__ = ["auditing", "before", "calibrating", "data", "downloading", "looking", "main", "making", "serving", "viewing"]
+__all__ = [
+    "auditing",
+    "before",
+    "calibrating",
+    "cataloguing",
+    "data",
+    "datasets",
+    "downloading",
+    "looking",
+    "main",
+    "making",
+    "serving",
+    "viewing",
+]
 
 
 def _version(*, wanted: bool) -> None:

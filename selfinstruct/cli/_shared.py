@@ -73,8 +73,9 @@ def carry_out(
     events: Path | None = None,
     metrics: int | None = None,
     again: str = "",
+    tell_exports: bool = True,
 ) -> Report:
-    """Run or resume it under a watcher, tell how it ended, print its files.
+    """Run or resume it under a watcher, tell how it ended, print its files (`tell_exports`).
 
     `again` is what goes on with it, where that is not the report's `resume`.
     """
@@ -90,7 +91,7 @@ def carry_out(
     if again and report.remedy.startswith("selfinstruct resume"):
         report = replace(report, remedy=again)
     summarise(report, quiet=quiet or str(events) == "-")
-    for path, _ in report.exports.values():
+    for path, _ in report.exports.values() if tell_exports else ():
         typer.echo(path)
     return report
 

@@ -88,7 +88,7 @@ def refilter(
         msg = "--format without a place to write to"
         raise BadInputError(msg, remedy="add -o OUT")
     with open_stored(folder) as run:
-        per_doubling = _per_doubling(run) if length_corrected else 0.0
+        per_doubling = per_doubling_of(run) if length_corrected else 0.0
         cut = Cut(
             min_score=min_score, min_margin=min_margin, max_length_ratio=max_length_ratio, per_doubling=per_doubling
         )
@@ -106,7 +106,7 @@ def refilter(
         say(f"{path}: {one.rows:,} rows of {one.format}")
 
 
-def _per_doubling(run: StoredRun) -> float:
+def per_doubling_of(run: StoredRun) -> float:
     """Return what is taken off per doubling of length, and tell it."""
     from selfinstruct.judging.audit import audit, can_audit
 

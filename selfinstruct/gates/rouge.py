@@ -10,7 +10,7 @@ from pydantic import Field
 from selfinstruct.files import sha256
 from selfinstruct.records import DropReason
 from selfinstruct.stage import Gate
-from selfinstruct.tables import data_files, read_table
+from selfinstruct.tables import data_files, read_column
 from selfinstruct.text.reply import harmless
 from selfinstruct.text.rouge import SAVED, NoveltyIndex
 from selfinstruct.text.tokens import caution, count_unseen
@@ -63,8 +63,8 @@ class Rouge(Gate):
             if path.suffix == SAVED:
                 index.extend_saved(path)
             else:
-                rows = (row for file in _files(path) for _, row in read_table(file, needed=(self.against_field,)))
-                index.extend([harmless(str(row[self.against_field])) for row in rows])
+                for file in _files(path):
+                    index.extend(harmless(str(text)) for text in read_column(file, self.against_field))
         return index
 
 

@@ -10,7 +10,7 @@ from selfinstruct.tables.read import SUFFIXES, Row, data_files, kind_of, place, 
 from selfinstruct.tables.write import write_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "data_files",
     "kind_of",
     "place",
+    "read_column",
     "read_rows",
     "read_table",
     "write_rows",
@@ -33,19 +34,29 @@ def read_table(path: Path, *, needed: Sequence[str] = ()) -> list[tuple[str, dic
     Raises:
         BadInputError: missing or broken file, unknown kind, a row that is no object, a needed column that is nowhere.
     """
-    rows: list[tuple[str, dict[str, Any]]] = []
-    for row in read_rows(path):
-        where = place(path, row.number)
-        if row.problem:
-            msg = f"{path} {where}: {row.problem}"
-            raise BadInputError(msg, remedy="mend or remove it")
-        missing = [name for name in needed if name not in row.value]
-        if missing:
-            columns = ", ".join(list(row.value)[:12])
-            msg = f"{path} {where}: no column {missing[0]!r} (there are: {columns})"
-            raise BadInputError(msg, remedy="rename the column")
-        rows.append((where, row.value))
-    return rows
+    return [(place(path, row.number), _sound(path, row, needed)) for row in read_rows(path)]
+
+
+def read_column(path: Path, name: str) -> Iterator[Any]:
+    """Yield one value of every row; of Parquet no other column is read.
+
+    Raises:
+        BadInputError: as `read_table`.
+    """
+    yield from (_sound(path, row, (name,))[name] for row in read_rows(path, column=name))
+
+
+def _sound(path: Path, row: Row, needed: Sequence[str]) -> dict[str, Any]:
+    if row.problem:
+        msg = f"{path} {place(path, row.number)}: {row.problem}"
+        raise BadInputError(msg, remedy="mend or remove it")
+    value: dict[str, Any] = row.value
+    missing = [name for name in needed if name not in value]
+    if missing:
+        columns = ", ".join(list(value)[:12])
+        msg = f"{path} {place(path, row.number)}: no column {missing[0]!r} (there are: {columns})"
+        raise BadInputError(msg, remedy="rename the column")
+    return value
 
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,0 +1,146 @@
+"""`extend`: a night adds only rows that are near to nothing that was published before, and can be stopped anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from selfinstruct import recipe as recipes
+from selfinstruct.catalogue import kinship
+from selfinstruct.catalogue.place import Catalogue, Published
+from selfinstruct.catalogue.publish import publish_run
+from selfinstruct.catalogue.version import Ref
+from selfinstruct.errors import BadInputError
+from selfinstruct.extend import plan
+from selfinstruct.pipeline import run_sync
+from selfinstruct.text.rouge import NoveltyIndex
+from tests.support.published import make_run
+from tests.support.running import command, eventually
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = str(tmp_path / "catalogue")
+    publish_run(make_run(tmp_path / "first", n=20), "tiny", url, trial=True)
+    return url
+
+
+def extend(url: str, folder: Path, *, n: int, **options: object) -> Published:
+    night = plan("tiny", url, folder=folder, **options)  # type: ignore[arg-type]
+    run_sync(night.recipe, night.folder, target=n)
+    return night.publish()
+
+
+def test_every_night_adds_what_is_new(url: str, tmp_path: Path) -> None:
+    """Three nights: so many rows more each, no id twice, no new instruction near to an earlier one, other requests each night."""
+    for night in (1, 2, 3):
+        made = extend(url, tmp_path / "runs", n=10)
+        assert (made.manifest.version, made.manifest.base) == (night + 1, night)
+        assert (made.manifest.rows["sft"], made.manifest.added["sft"]) == (20 + 10 * night, 10)
+        assert kinship.recipe_of(made).seed == 42 + night
+    rows = list(made.rows("sft"))
+    assert len({row["id"] for row in rows}) == 50
+    index = NoveltyIndex(0.7, tokenizer="unicode")
+    for version in (1, 2, 3, 4):
+        new = {row["instruction"] for row in rows if row["version"] == version}
+        assert [one for one in new if index.rival(one)] == []
+        index.extend(new)
+    assert [row["version"] for row in rows] == sorted(row["version"] for row in rows)
+
+
+def test_rows_of_replaced_versions_count_as_earlier_too(url: str, tmp_path: Path) -> None:
+    """A version that stands alone holds no earlier rows: those of the versions before it are compared with as well."""
+    publish_run(make_run(tmp_path / "other", n=5, seed=7), "tiny", url, replace=True)
+    made = extend(url, tmp_path / "runs", n=5)
+    assert (made.manifest.base, made.manifest.rows["sft"]) == (2, 10)
+    catalogue = Catalogue(url)
+    for number in (1, 2):
+        before = catalogue.version(Ref("tiny", number)).manifest
+        assert {before.files[shard].sha256 for shard in before.shards("sft")} <= set(made.manifest.against)
+
+
+def test_other_files_count_as_earlier(url: str, tmp_path: Path) -> None:
+    """What `--against` names is dropped though no version has it."""
+    free = plan("tiny", url, folder=tmp_path / "free")
+    run_sync(free.recipe, free.folder, target=5)
+    texts = [
+        json.loads(line)["instruction"]
+        for line in (free.folder / "exports/alpaca/train.jsonl").read_text().splitlines()
+    ]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps({"instruction": text}) + "\n" for text in texts))
+    made = extend(url, tmp_path / "runs", n=5, against=[tmp_path / "mine.jsonl"])
+    assert not {row["instruction"] for row in made.rows("sft") if row["version"] == 2} & set(texts)
+    assert len(made.manifest.against) == 2
+
+
+def test_a_changed_recipe_is_refused_by_name_or_told(url: str, tmp_path: Path) -> None:
+    """Each changed field; nothing is begun. As a new lineage it is made, and the version says what was changed."""
+    sets = ["stages.respond.n=2", "stages.select.gates.score.least=4"]
+    with pytest.raises(BadInputError) as caught:
+        plan("tiny", url, folder=tmp_path / "runs", sets=sets)
+    assert "stages.respond.n: 4 -> 2" in str(caught.value)
+    assert "stages.select.gates.0.least: 4.5 -> 4" in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(BadInputError, match="model of writer: scripted -> other"):
+        plan("tiny", url, folder=tmp_path / "runs", sets=["engines.writer.model=other"])
+    made = extend(url, tmp_path / "runs", n=5, sets=sets, new_lineage=True)
+    assert made.manifest.changed == ("stages.respond.n: 4 -> 2", "stages.select.gates.0.least: 4.5 -> 4.0")
+    assert not extend(url, tmp_path / "runs", n=5, sets=sets).manifest.changed
+
+
+def test_the_shipped_recipe_is_the_same_as_what_was_settled_from_it(url: str, tmp_path: Path) -> None:
+    """A recipe given by name that made the version changes nothing; what only says how to run it may change."""
+    night = plan(
+        "tiny", url, folder=tmp_path / "runs", recipe="demo", sets=["concurrency=3", "engines.writer.latency=0.001"]
+    )
+    assert night.ref == Ref("tiny", 2)
+    assert night.recipe.seed == recipes.load("demo", environment={}).seed + 1
+
+
+def test_a_killed_night_goes_on(url: str, tmp_path: Path) -> None:
+    """`kill -9` in mid-run: the same command ends it, in the same folder, and publishes once."""
+    line = [sys.executable, "-m", "selfinstruct", "extend", "tiny", "-n", "30", "--catalogue", url, "-q"]
+    line += ["-o", str(tmp_path / "runs"), "--set", "engines.writer.latency=0.02"]
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+    eventually(lambda: calls(tmp_path / "runs" / "tiny-2") or None)
+    process.kill()
+    process.wait()
+    assert Catalogue(url).versions("tiny") == [1]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, str(Path(url) / "tiny" / "2")), done.stderr
+    assert Catalogue(url).version(Ref("tiny")).manifest.added["sft"] == 30
+    assert sorted(os.listdir(tmp_path / "runs")) == ["tiny-2"]  # noqa: PTH208 - names alone
+
+
+def calls(folder: Path) -> int:
+    done = command("stats", folder, "--json")
+    return int(json.loads(done.stdout.splitlines()[-1])["calls"]["total"]) if done.returncode == 0 else 0
+
+
+def test_a_short_night_is_published_and_says_so(url: str, tmp_path: Path) -> None:
+    """At a cap what came is a version, the status still 4; with --whole nothing is, until the same command has all rows."""
+    line = ["extend", "tiny", "-n", "2000", "--catalogue", url, "-q", "-o", tmp_path / "runs"]
+    capped = ["--max-tokens", "300000", "--set", "concurrency=4"]
+    held = command(*line, *capped, "--whole")
+    assert (held.returncode, held.stdout) == (4, ""), held.stderr
+    assert Catalogue(url).versions("tiny") == [1]
+    done = command(*line, *capped)
+    assert done.returncode == 4, done.stderr
+    manifest = Catalogue(url).version(Ref("tiny")).manifest
+    assert (manifest.version, manifest.ended, manifest.ordered) == (2, "tokens", 2000)
+    assert 0 < manifest.added["sft"] < 2000
+
+
+def test_only_the_latest_version_is_extended(url: str, tmp_path: Path) -> None:
+    """Another one, or a name that is not there: refused, and nothing is begun."""
+    extend(url, tmp_path / "runs", n=3)
+    for name in ("tiny@1", "none", "tiny@7", "../tiny"):
+        with pytest.raises(BadInputError):
+            plan(name, url, folder=tmp_path / "more")
+    assert plan("tiny@2", url, folder=tmp_path / "more").ref == Ref("tiny", 3)
+    assert not (tmp_path / "more").exists()
