@@ -123,7 +123,7 @@ def rows(shown: Shown, asked: Asked, number: int) -> Fact:
     """A page of rows; `number` counts from 1."""
     index = shown.index()
     found = index.find(asked, start=(number - 1) * PAGE, count=PAGE)
-    facets = index.facets()
+    facets = index.facets
     return {
         "shown": shown,
         "asked": asked,
@@ -131,7 +131,7 @@ def rows(shown: Shown, asked: Asked, number: int) -> Fact:
         "terms": terms(asked.text),
         "found": found,
         "facets": facets,
-        "told": [flag for flag, rows in facets["flags"].items() if rows < COMMON * index.count()],
+        "told": [flag for flag, rows in facets["flags"].items() if rows < COMMON * index.count],
         "orders": list(ORDERS),
         "number": number,
         "pages": max(1, -(-found.total // PAGE)),
@@ -188,7 +188,7 @@ def drops(shown: Shown, stage: str, rule: str, version: int | None, number: int)
     index = shown.index()
     counted: dict[tuple[str, str], int] = {}
     versions: dict[int, int] = {}
-    for (one, why, came), count in index.drop_counts().items():
+    for (one, why, came), count in index.drop_counts.items():
         versions[came] = versions.get(came, 0) + count
         if version is None or came == version:
             counted[one, why] = counted.get((one, why), 0) + count

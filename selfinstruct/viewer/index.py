@@ -1,17 +1,19 @@
 """The rows and drops of a version or a run in one SQLite file, to be searched, sorted and paged. Knows no catalogue and no page.
 
-There is no full-text index: of 100,000 rows with 48 million characters `instr` finds any part of a word of any script, one
-Korean syllable too, in 50 to 130 ms. A trigram index answers in 1 ms, but makes the file twice as large, takes four times as
-long to build, and does not know terms of one or two characters.
+There is no full-text index: in 100,000 rows of 48 million characters `instr` finds any part of a word of any script, one Korean
+syllable too, in 50 to 130 ms. A trigram index answers in 1 ms, but makes the file three times as large, takes four times as long
+to build, and does not know terms of one or two characters, which are words in Korean.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from array import array
 from collections import OrderedDict
 from contextlib import closing, contextmanager
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -75,23 +77,18 @@ class Asked(NamedTuple):
     """One of ORDERS."""
 
     def where(self) -> tuple[str, list[Any]]:
-        """Return SQL conditions and what they compare with."""
-        parts: list[tuple[str, Any]] = [("instr(searched.text, ?) > 0", term) for term in terms(self.text)]
-        if self.classification is not None:
-            parts.append(("classification = ?", int(self.classification)))
-        if self.flag == "none":
-            parts.append(("flags = ?", ""))
-        elif self.flag:
-            parts.append(("instr(',' || flags || ',', ?) > 0", f",{self.flag},"))
-        for name, value in (("script = ?", self.script or None), ("version = ?", self.version)):
-            if value is not None:
-                parts.append((name, value))
-        for name, bound in (("score >= ?", self.least), ("score <= ?", self.most)):
-            if bound is not None:
-                parts.append((name, bound))
-        # narrow columns first: the text is looked at last
-        parts.sort(key=lambda part: part[0].startswith("instr(searched"))
-        return " AND ".join(sql for sql, _ in parts) or "TRUE", [value for _, value in parts]
+        """Return SQL conditions on all but the text, and what they compare with."""
+        parts = [
+            ("classification = ?", self.classification),
+            ("flags = ?", "" if self.flag == "none" else None),
+            ("instr(',' || flags || ',', ?) > 0", f",{self.flag}," if self.flag not in {"", "none"} else None),
+            ("script = ?", self.script or None),
+            ("version = ?", self.version),
+            ("score >= ?", self.least),
+            ("score <= ?", self.most),
+        ]
+        asked = [(sql, value) for sql, value in parts if value is not None]
+        return " AND ".join(sql for sql, _ in asked) or "TRUE", [value for _, value in asked]
 
 
 class Found(NamedTuple):
@@ -164,6 +161,7 @@ class Index:
         """Open nothing yet."""
         self._path = path
         self._remembered: OrderedDict[Asked, array[int]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def find(self, asked: Asked, *, start: int = 0, count: int = 50) -> Found:
         """Return a page of the rows asked for, texts included."""
@@ -174,17 +172,24 @@ class Index:
 
     def numbers(self, asked: Asked) -> array[int]:
         """Return the numbers of all rows asked for, in their order."""
-        if asked not in self._remembered:
-            where, values = asked.where()
-            searched = "JOIN searched USING (n)" if "searched." in where else ""
-            order = ORDERS.get(asked.order, "n")
-            with self._opened() as opened:
-                query = f"SELECT n FROM facts {searched} WHERE {where} ORDER BY {order}"  # noqa: S608 - from constants
-                found = array("q", (row[0] for row in opened.execute(query, values)))
-            self._remembered[asked] = found
-            while len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
-        return self._remembered[asked]
+        found = self._remembered.get(asked)
+        if found is None:
+            wanted = terms(asked.text)
+            if wanted:  # the text is read from one end to the other, and only the text
+                with self._opened() as opened:
+                    where = " AND ".join("instr(text, ?) > 0" for _ in wanted)
+                    hits = {row[0] for row in opened.execute(f"SELECT n FROM searched WHERE {where}", wanted)}  # noqa: S608
+                found = array("q", (n for n in self.numbers(asked._replace(text="")) if n in hits))
+            else:
+                where, values = asked.where()
+                with self._opened() as opened:
+                    query = f"SELECT n FROM facts WHERE {where} ORDER BY {ORDERS.get(asked.order, 'n')}"  # noqa: S608
+                    found = array("q", (row[0] for row in opened.execute(query, values)))
+            with self._lock:
+                self._remembered[asked] = found
+                while len(self._remembered) > REMEMBERED:
+                    self._remembered.popitem(last=False)
+        return found
 
     def row(self, wanted: str) -> Fact | None:
         """Return the row of that id, with its texts."""
@@ -218,6 +223,7 @@ class Index:
         found = self._rows("spots", "id = ?", wanted)
         return next(((row["shard"], row["part"], row["offset"]) for row in found), None)
 
+    @cached_property
     def facets(self) -> dict[str, dict[str, int]]:
         """Return facet -> value -> rows, the most first: classification, script, version, flags."""
         with self._opened() as opened:
@@ -242,8 +248,9 @@ class Index:
         ]
         where, values = " AND ".join(sql for sql, _ in wanted) or "TRUE", [value for _, value in wanted]
         rows = list(self._rows("dropped", f"{where} ORDER BY n LIMIT ? OFFSET ?", *values, count, start))
-        return Found(rows, sum(n for key, n in self.drop_counts().items() if _matches(key, stage, rule, version)))
+        return Found(rows, sum(n for key, n in self.drop_counts.items() if _matches(key, stage, rule, version)))
 
+    @cached_property
     def drop_counts(self) -> dict[tuple[str, str, int], int]:
         """Return (stage, rule, version) -> drops."""
         with self._opened() as opened:
@@ -254,6 +261,7 @@ class Index:
         """Return the drop of that id."""
         return next(self._rows("dropped", "id = ?", wanted), None)
 
+    @cached_property
     def count(self) -> int:
         """Return the number of rows."""
         with self._opened() as opened:

@@ -92,7 +92,7 @@ class Shown(ABC):
 
     def __init__(self) -> None:
         """Build nothing yet."""
-        self._lock = threading.Lock()
+        self._lock, self._comparing = threading.Lock(), threading.Lock()
         self._builder: _Builder | None = None
         self._near: tuple[Index, NoveltyIndex] | None = None
 
@@ -126,7 +126,7 @@ class Shown(ABC):
     def nearest(self, text: str, count: int = 1) -> list[Neighbour]:
         """Return the instructions of its rows that are nearest to `text`, itself left out. Nothing in very large sets."""
         index = self.index()
-        with self._lock:
+        with self._comparing:
             if self._near is None or self._near[0] is not index:
                 instructions = index.instructions()
                 if len(instructions) > COMPARED:

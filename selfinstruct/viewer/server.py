@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -42,13 +43,28 @@ KEPT = "max-age=31536000, immutable"
 """Of what never changes."""
 
 
+class _Id(Convertor[str]):
+    """Whatever a version calls its rows: nothing of it is a path, it is looked up."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", _Id())
+
+
 def app(library: Library, *, hosts: Collection[str]) -> ASGIApp:
     """Return the viewer of a library as an ASGI app that answers under `hosts` (names with port)."""
     server = _Server(library)
     under = [("/d/{name}/{version}", server.of_version), ("/run", server.of_run)]
     pages: list[tuple[str, Callable[..., Response]]] = [
-        ("", server.dataset), ("/rows", server.rows), ("/row/{id:path}", server.row), ("/near/{id:path}", server.near),
-        ("/drops", server.drops), ("/drop/{id:path}", server.drop), ("/news", server.news),
+        ("", server.dataset), ("/rows", server.rows), ("/row/{id:id}", server.row), ("/near/{id:id}", server.near),
+        ("/drops", server.drops), ("/drop/{id:id}", server.drop), ("/news", server.news),
     ]  # fmt: skip
     routes = [
         Route("/", server.home),

@@ -78,7 +78,7 @@ def _marked(text: str, places: Iterable[tuple[int, int]], tag: str) -> Markup:
     joined: list[list[int]] = []
     for start, end in places:
         if joined and not text[joined[-1][1] : start].strip():
-            joined[-1][1] = end
+            joined[-1][1] = max(end, joined[-1][1])
         else:
             joined.append([start, end])
     parts: list[Markup] = []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+
+from starlette.testclient import TestClient
 
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.version import FIGURES, MANIFEST, File, Ref, Version
@@ -10,7 +13,29 @@ from selfinstruct.figures.count import of_run
 from selfinstruct.figures.model import Figures
 from selfinstruct.files import sha256
 from selfinstruct.runs import open_stored
+from selfinstruct.viewer.library import Library
+from selfinstruct.viewer.server import app
 from tests.support.published import make_catalogue
+
+HOST = "127.0.0.1:8000"
+
+
+class Viewer(TestClient):
+    """Comes again while an index is being built, as a browser does."""
+
+    def page(self, url: str) -> str:
+        for _ in range(200):
+            answer = self.get(url)
+            if answer.status_code != 202:
+                assert answer.status_code == 200, f"{url}: {answer.status_code}"
+                return str(answer.text)
+            time.sleep(0.05)
+        raise TimeoutError(url)
+
+
+def browse(library: Library) -> Viewer:
+    """Return the viewer over a library; to be entered."""
+    return Viewer(app(library, hosts=[HOST]), base_url=f"http://{HOST}", follow_redirects=False)
 
 
 def make_shown(folder: Path, *, name: str = "tiny", versions: int = 2, n: int = 20) -> Catalogue:
