@@ -14,7 +14,20 @@ import typer
 
 from selfinstruct import __version__
 
-from selfinstruct.cli import making, looking, calibrating, data, auditing, cataloguing, datasets, downloading, before, serving, viewing  # isort: skip - the order of --help
+from selfinstruct.cli import (
+    making,
+    looking,
+    calibrating,
+    data,
+    auditing,
+    cataloguing,
+    datasets,
+    downloading,
+    before,
+    serving,
+    viewing,
+    reporting,
+)  # isort: skip - the order of --help
 from selfinstruct.cli._shared import app, say
 from selfinstruct.errors import Exit, SelfInstructError
 from selfinstruct.text.show import printable
@@ -30,6 +43,7 @@ __all__ = [
     "looking",
     "main",
     "making",
+    "reporting",
     "serving",
     "viewing",
 ]

@@ -44,6 +44,8 @@ def _templates() -> Environment:
         percent=_percent,
         size=_size,
         figure=_figure,
+        duration=_duration,
+        money=_money,
     )
     return templates
 
@@ -78,6 +80,16 @@ def _figure(told: object) -> str:
 
 def _percent(share: float | None) -> str:
     return NOTHING if share is None else f"{100 * share:.1f} %"
+
+
+def _duration(seconds: int) -> str:
+    """Return a time as h:mm:ss."""
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _money(amount: float) -> str:
+    """Return an amount in whatever currency the prices were given in."""
+    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}".rstrip("0").rstrip(".")
 
 
 def _size(number: float) -> str:

@@ -46,7 +46,7 @@ def test_every_text_that_is_used_is_there_and_the_other_way_round() -> None:
     used = {key for text in sources for key in re.findall(r"""(?:\bt|words|said|t\.raw)\(\s*["']([\w.]*\w)["'][,)\s]""", text)}
     known = set(TEXTS["en"])
     assert used - known - {"en"} == set()
-    groups = ("rule.", "stage.", "flag.", "script.", "language.", "format.", "class.", "verdict.", "sort.", "paper.", "chart.", "error.")
+    groups = ("rule.", "stage.", "flag.", "script.", "language.", "format.", "class.", "verdict.", "sort.", "paper.", "chart.", "error.", "ended.", "role.")
     loose = {key for key in known - used if not key.startswith(groups)}
     assert all(any(f'"{key}"' in text or f"'{key}'" in text for text in sources) for key in loose), loose
 
