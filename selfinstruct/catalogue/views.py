@@ -54,7 +54,7 @@ def lineage_of(run: StoredRun, wanted: str) -> list[Fact]:
     found = next((row for row, _ in run.store.find(wanted) if row.id == wanted), None)
     if found is None:
         return []
-    group = list(run.store.of_requests([found.request]))
+    group = sorted(run.store.of_requests([found.request]), key=lambda one: (one[0].path, one[0].stage))
     works = dict.fromkeys(row.work for row, _ in group)
     family = _Family(group, ((work, reply) for work in works for _, reply in run.store.calls_of(work)))
     record = next(body["record"] for row, body in group if row.id == wanted)

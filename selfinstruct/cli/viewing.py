@@ -35,9 +35,9 @@ def view(
     try:
         from selfinstruct.viewer import serving
     except ModuleNotFoundError as error:
-        if error.name not in {"starlette", "uvicorn", "markdown_it"}:
+        if (error.name or "").partition(".")[0] not in {"starlette", "uvicorn", "markdown_it"}:
             raise
-        msg = f"the viewer is not installed: no {error.name}"
+        msg = f"the viewer is not installed: no {str(error.name).partition('.')[0]}"
         raise BadInputError(msg, remedy="pip install 'selfinstruct[view]'") from None
     library, path = _library(target, catalogue)
     with serving.listening(port) as (server, url):

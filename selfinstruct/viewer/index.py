@@ -105,17 +105,19 @@ def build(path: Path, views: Iterable[tuple[str, Fact]], *, told: Callable[[int]
     """
     making = path.with_name(f".{path.name}.{os.getpid()}")
     making.unlink(missing_ok=True)
-    with closing(sqlite3.connect(making)) as to:
-        to.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA page_size=16384; {_TABLES}")
-        done = 0
-        waiting = iter(views)
-        while part := list(islice(waiting, AT_ONCE)):
-            _write(to, part)
-            done += len(part)
-            told(done)
-        to.executescript(_KEYS)
-        to.commit()
-    making.replace(path)
+    try:
+        with closing(sqlite3.connect(making)) as to:
+            to.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA page_size=16384; {_TABLES}")
+            done = 0
+            waiting = iter(views)
+            while part := list(islice(waiting, AT_ONCE)):
+                _write(to, part)
+                done += len(part)
+                told(done)
+            to.executescript(_KEYS)
+        making.replace(path)
+    finally:
+        making.unlink(missing_ok=True)
 
 
 def _write(to: sqlite3.Connection, part: Sequence[tuple[str, Fact]]) -> None:

@@ -11,8 +11,9 @@ import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from functools import cached_property
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,12 @@ from pydantic import ValidationError
 
 from selfinstruct.catalogue.version import FIGURES, RECIPE, Ref, Version
 from selfinstruct.catalogue.views import lineage_of, views
-from selfinstruct.errors import SelfInstructError
+from selfinstruct.errors import DamageError, SelfInstructError
 from selfinstruct.figures.count import of_run
 from selfinstruct.figures.model import Figures, StageCounts
 from selfinstruct.runs import open_stored
 from selfinstruct.text.rouge import NoveltyIndex
+from selfinstruct.text.show import printable
 from selfinstruct.viewer import cache
 from selfinstruct.viewer.index import Index, build
 
@@ -40,6 +42,8 @@ PATIENCE = 1.0
 """Seconds that a page waits for an index before it says that one is being built."""
 COMPARED = 200_000
 """Instructions among which a nearest one is looked for, at most: the index of these takes some 300 MB."""
+AT_ONCE, NEAR = 2000, 100
+"""Rows of a shard that are unpacked at once: of all of them, and around a lineage."""
 HEAD = 64
 """Characters of a lineage in which the id of its instruction stands."""
 _ROOT = re.compile(r'^\[\{"id": "([^"\\]{1,40})"')
@@ -162,7 +166,12 @@ class ShownVersion(Shown):
             if self._builder is None:
                 views = ("sft", "lineage", "dropped", "seeds")
                 self._builder = _Builder(sum(self.manifest.rows.get(view, 0) for view in views), self._build)
-        return self._builder.result(patience=patience)
+            builder = self._builder
+        try:
+            return builder.result(patience=patience)
+        except SelfInstructError:
+            self._builder = None  # who mends it need not start the viewer again
+            raise
 
     def _build(self, told: Callable[[int], None]) -> Index:
         place = cache.place_of(self.manifest, self._caches)
@@ -174,38 +183,58 @@ class ShownVersion(Shown):
 
     def _views(self) -> Iterator[tuple[str, Fact]]:
         for view in ("sft", "dropped", "seeds"):
-            yield from ((view, row) for row in self.published.rows(view))
+            for shard in self.manifest.shards(view):
+                with self._opened(shard) as file:
+                    for batch in file.iter_batches(AT_ONCE):
+                        yield from ((view, row) for row in batch.to_pylist())
         yield from (("lineage", spot) for spot in self._spots())
 
     def _spots(self) -> Iterator[Fact]:
         """Yield where the lineage of each row lies; of its text only the beginning is looked at."""
         import pyarrow.compute as pc  # noqa: PLC0415 - 188 ms, wanted only here
-        import pyarrow.parquet as pq  # noqa: PLC0415
 
         for shard, name in enumerate(self.manifest.shards("lineage")):
-            with self.published.open(name) as opened:
-                file = pq.ParquetFile(opened)
+            with self._opened(name) as file:
                 for part in range(file.num_row_groups):
                     offsets = count()
-                    for batch in file.iter_batches(200, row_groups=[part], columns=["id", "lineage"]):
+                    for batch in file.iter_batches(NEAR, row_groups=[part], columns=["id", "lineage"]):
                         heads = pc.utf8_slice_codeunits(batch["lineage"], 0, HEAD).to_pylist()
                         for one, head in zip(batch["id"].to_pylist(), heads, strict=True):
                             found = _ROOT.match(head or "")
                             root = found[1] if found else None
                             yield {"id": one, "shard": shard, "part": part, "offset": next(offsets), "root": root}
 
-    def lineage(self, row: str) -> list[Fact]:
-        """Return it from its shard, of which only the pages before it are unpacked."""
+    @contextmanager
+    def _opened(self, shard: str) -> Iterator[Any]:
+        """Open a shard.
+
+        Raises:
+            DamageError: it is missing, or no Parquet file, or not one of these columns.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - 188 ms, wanted only here
         import pyarrow.parquet as pq  # noqa: PLC0415
 
+        try:
+            with self.published.open(shard) as opened:
+                yield pq.ParquetFile(opened)
+        except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
+            msg = f"{self.title}: {shard} cannot be read ({printable(error, longest=120)})"
+            raise DamageError(msg, remedy=f"selfinstruct datasets verify {self.title}") from None
+
+    def lineage(self, row: str) -> list[Fact]:
+        """Return it from its shard, of which only the pages before it are unpacked."""
         spot = self.index().spot(row)
         if spot is None:
             return []
         shard, part, offset = spot
-        with self.published.open(self.manifest.shards("lineage")[shard]) as opened:
-            batches = pq.ParquetFile(opened).iter_batches(100, row_groups=[part], columns=["lineage"])
-            wanted = next(batch for place, batch in enumerate(batches) if place == offset // 100)
-        steps = json.loads(wanted["lineage"][offset % 100].as_py())
+        with self._opened(self.manifest.shards("lineage")[shard]) as file:
+            batches = file.iter_batches(NEAR, row_groups=[part], columns=["lineage"])
+            wanted = next(islice(batches, offset // NEAR, None))
+            text = wanted["lineage"][offset % NEAR].as_py()
+        try:
+            steps = json.loads(text)
+        except (ValueError, RecursionError):
+            return []
         return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
 
     def paper(self, name: str) -> str:
@@ -244,7 +273,7 @@ class ShownRun(Shown):
     base = "/run"
     NEWEST = 8
     """Rows that are shown as the newest."""
-    AGAIN = 10
+    AGAIN = 5.0
     """An index is built anew at most so many times its building time after it was there."""
 
     def __init__(self, folder: Path) -> None:

@@ -6,7 +6,7 @@ Reads what `catalogue.views` wrote, which may come from anywhere: nothing is tak
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Fact = dict[str, Any]
@@ -34,11 +34,11 @@ class Answer:
     text: str
     reasoning: str
     model: str
-    chosen: bool
-    rejected: bool
     fate: str
     drop: Fact | None
     verdicts: tuple[Verdict, ...]
+    chosen: bool = False
+    rejected: bool = False
 
     @property
     def score(self) -> float | None:
@@ -116,22 +116,27 @@ def _answers(records: list[tuple[Fact, Fact]], row: Fact, pair: Fact | None) -> 
     )
     if not made and written is not None:  # answered where the instance was written
         made, texts = [({"fate": "accepted", "stage": ""}, written)], [str(written.get("output", ""))]
-    chosen = texts.index(row["output"]) if row["output"] in texts else None
-    rejected = texts.index(pair["rejected"]) if pair is not None and pair["rejected"] in texts else None
-    return tuple(
+    answers = [
         Answer(
             id=str(one.get("id", "")),
             text=text,
             reasoning=str(one.get("reasoning") or ""),
             model=str(_dict(one.get("provenance")).get("model", "")),
-            chosen=place == chosen,
-            rejected=place == rejected,
             fate=str(step.get("fate", "")),
             drop=step.get("drop") if isinstance(step.get("drop"), dict) else None,
             verdicts=tuple(verdicts.get(str(one.get("id")), ())),
         )
-        for place, ((step, one), text) in enumerate(zip(made, texts, strict=True))
-    )
+        for (step, one), text in zip(made, texts, strict=True)
+    ]
+    chosen = _named(answers, row.get("output"), row.get("raw_score"))
+    rejected = None if pair is None else _named(answers, pair.get("rejected"), pair.get("rejected_score"))
+    return tuple(replace(one, chosen=one is chosen, rejected=one is rejected) for one in answers)
+
+
+def _named(answers: list[Answer], text: object, score: object) -> Answer | None:
+    """Return the answer of that text; of several the one with that score, for the best of them was taken."""
+    same = [one for one in answers if one.text == text and one.fate == "accepted"]
+    return next((one for one in same if one.score == score), same[0] if same else None)
 
 
 def _verdict(step: Fact, one: Fact) -> Verdict:
@@ -168,7 +173,7 @@ def _calls(records: list[tuple[Fact, Fact]], recipe: Fact) -> tuple[Call, ...]:
         for number, call in enumerate(map(_dict, _list(step.get("calls")))):
             key = stage, json.dumps(call, sort_keys=True), number
             usage = _dict(call.get("usage"))
-            if key not in found:
+            if key not in found or (not found[key].seed and provenance):  # what was dropped unread does not know
                 found[key] = Call(
                     stage=stage,
                     model=str(call.get("model", "")),

@@ -220,7 +220,11 @@ class _Server:
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
         if published.folder is not None:
-            return FileResponse(published.folder / path, media_type=kind, headers=headers)
+            place = published.folder / path
+            if not place.is_file() or place.stat().st_size != size:
+                msg = f"{shown.title}: {path} is not what the manifest says"
+                raise DamageError(msg, remedy=f"selfinstruct datasets verify {shown.title}")
+            return FileResponse(place, media_type=kind, headers=headers)
         opened = published.open(path)
         blocks = iter(partial(opened.read, 1 << 18), b"")
         return StreamingResponse(blocks, media_type=kind, headers={**headers, "content-length": str(size)})

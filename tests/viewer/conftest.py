@@ -11,6 +11,7 @@ from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.viewer.library import Library
 from tests.support.viewing import Viewer, browse, make_shown
 
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with run-1, run-2 and a catalogue of their two versions."""

@@ -31,12 +31,31 @@ def _id(text: str, place: int) -> str:
 def _lineage(text: str, one: str) -> str:
     def step(kind: str, **record: object) -> dict[str, object]:
         made = {"stage": text, "model": text, "seed": text, "sampling": {text[:50]: text}}
-        call = {"completions": [{"text": text, "finish_reason": text, "reasoning": text}], "model": text, "usage": {"prompt_tokens": text}}
+        call = {
+            "completions": [{"text": text, "finish_reason": text, "reasoning": text}],
+            "model": text,
+            "usage": {"prompt_tokens": text},
+        }
         drop = {"rule": text, "figure": text, "threshold": text, "evidence": {text[:50]: text}}
         return {"id": text, "stage": text or kind, "path": text, "fate": "accepted", "drop": drop, "record": {"id": one, "provenance": made, **record}, "calls": [call]}  # fmt: skip
 
-    verdict = {"score": 4.5, "rationale": text, "judge": text, "of": one, "votes": [{"judge": text, "score": 1.0}], "flags": [text], "expected": 4.0}
-    pair = {"instruction": text, "chosen": text, "rejected": text + "!", "chosen_score": 5.0, "rejected_score": 1.0, "verdicts": [text, text]}
+    verdict = {
+        "score": 4.5,
+        "rationale": text,
+        "judge": text,
+        "of": one,
+        "votes": [{"judge": text, "score": 1.0}],
+        "flags": [text],
+        "expected": 4.0,
+    }
+    pair = {
+        "instruction": text,
+        "chosen": text,
+        "rejected": text + "!",
+        "chosen_score": 5.0,
+        "rejected_score": 1.0,
+        "verdicts": [text, text],
+    }
     steps = [step("a", text=text, shown=[text, one, "s"]), step("b", is_classification=True, margin=1.0), step("c", input=text, output=text),
              step("d", text=text, reasoning=text), step("e", text=text + "!"), step("f", **verdict), step("g", **pair), 7, None, {"record": text}]  # fmt: skip
     return json.dumps(steps, ensure_ascii=False)
@@ -53,23 +72,40 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for place, text in enumerate(texts):
             one = _id(text, place)
             row = dict.fromkeys(("instruction", "input", "output", "reasoning", "model", "judge"), text)
-            shards.add("sft", {"id": one, **row, "flags": text, "is_classification": True, "score": 4.5, "raw_score": 4.0, "version": 1})
+            shards.add(
+                "sft",
+                {
+                    "id": one,
+                    **row,
+                    "flags": text,
+                    "is_classification": True,
+                    "score": 4.5,
+                    "raw_score": 4.0,
+                    "version": 1,
+                },
+            )
             shards.add("lineage", {"id": one, "lineage": _lineage(text, one), "version": 1})
-            evidence = json.dumps({"nearest": text, "rationale": text, text[:50]: text, "tokenizer": text[:20]}, ensure_ascii=False)
+            evidence = json.dumps(
+                {"nearest": text, "rationale": text, text[:50]: text, "tokenizer": text[:20]}, ensure_ascii=False
+            )
             drop = dict.fromkeys(("stage", "rule", "figure", "threshold", "text"), text)
             shards.add("dropped", {"id": one, **drop, "evidence": evidence if place % 2 else text, "version": 1})
-            shards.add("seeds", {"id": one, "name": text, "instruction": text, "instances": "[]", "is_classification": False})
+            shards.add(
+                "seeds", {"id": one, "name": text, "instruction": text, "instances": "[]", "is_classification": False}
+            )
     counts = {text[:200]: place + 1 for place, text in enumerate(texts)}
     example = Example(id="x", stage=texts[0], text=texts[0])
     figures = Figures(
         runs=1, rows=len(texts), funnel={name: StageCounts(generated=2, accepted=1, dropped=1, drops={name: 1}) for name in counts},
-        examples={name: (example,) for name in counts}, scripts=counts, verbs={name: counts for name in list(counts)[:3]},
+        examples=dict.fromkeys(counts, (example,)), scripts=counts, verbs=dict.fromkeys(list(counts)[:3], counts),
         labels=LabelCounts(labels=counts), models={"answer": counts}, flags=counts,
     )  # fmt: skip
     (folder / FIGURES).write_text(figures.model_dump_json(), encoding="utf-8")
     for name in (CARD, RECIPE, *AUDIT, *DIFF):
         (folder / name).write_text("\n\n".join(text[:500] for text in texts), encoding="utf-8")
-    terms = Licences(dataset=texts[0], writers={text[:80]: text[:80] for text in texts}, judges={texts[1]: texts[2]}, seeds=texts[3])
+    terms = Licences(
+        dataset=texts[0], writers={text[:80]: text[:80] for text in texts}, judges={texts[1]: texts[2]}, seeds=texts[3]
+    )
     rows = {view: sum(count for name, count in shards.rows.items() if f"/{view}/" in name) for view in VIEWS}
     manifest = Version(
         name="evil", version=1, created=texts[0], rows=rows, added=rows, files=_files(folder, shards.rows, known={}), licences=terms,
@@ -91,7 +127,16 @@ def test_there_are_fifty_kinds() -> None:
     assert len(set(HOSTILE)) == len(HOSTILE) >= 53
 
 
-@pytest.mark.parametrize("text", [one for one in HOSTILE if re.match(r"<(script|img|svg|iframe|object|embed|a |base|link|style|body|details|video|form|div)", one, re.IGNORECASE)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        one
+        for one in HOSTILE
+        if re.match(
+            r"<(script|img|svg|iframe|object|embed|a |base|link|style|body|details|video|form|div)", one, re.IGNORECASE
+        )
+    ],
+)
 def test_the_checker_sees_what_is_not_escaped(text: str) -> None:
     """A page with a payload as it is does not pass."""
     assert Page(f"<p>{text}</p>").wrong
@@ -100,7 +145,15 @@ def test_the_checker_sees_what_is_not_escaped(text: str) -> None:
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_pages_of_a_hostile_dataset(viewer: Viewer, language: str) -> None:
     """Catalogue, figures, rows, drops and comparison hold no element, attribute or address of the data."""
-    urls = ["/", "/d/evil/1", "/d/evil/1/rows", "/d/evil/1/rows?page=2", "/d/evil/1/drops", "/d/evil/1/drops?page=2", "/d/evil/1/against/1"]
+    urls = [
+        "/",
+        "/d/evil/1",
+        "/d/evil/1/rows",
+        "/d/evil/1/rows?page=2",
+        "/d/evil/1/drops",
+        "/d/evil/1/drops?page=2",
+        "/d/evil/1/against/1",
+    ]
     for url in urls:
         page = Page(viewer.page(f"{url}{'&' if '?' in url else '?'}lang={language}"))
         assert not page.wrong, (url, page.wrong[:5])

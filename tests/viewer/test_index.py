@@ -12,7 +12,28 @@ import pytest
 from selfinstruct.viewer.folding import folded, terms
 from selfinstruct.viewer.index import ORDERS, Asked, Index, build
 
-WORDS = ["river", "Straße", "한글", "강물", "강", "물", "값", "Café", "CAFE\u0301", "ﬁne", "１２", "100%", "a_b", "it's", '"quoted"', "漢字", "かな", "ไทย", "x\u200by", "\x00nul"]
+WORDS = [
+    "river",
+    "Straße",
+    "한글",
+    "강물",
+    "강",
+    "물",
+    "값",
+    "Café",
+    "CAFE\u0301",
+    "ﬁne",
+    "１２",
+    "100%",
+    "a_b",
+    "it's",
+    '"quoted"',
+    "漢字",
+    "かな",
+    "ไทย",
+    "x\u200by",
+    "\x00nul",
+]
 
 
 def _rows(n: int) -> list[dict[str, Any]]:
@@ -127,7 +148,11 @@ def test_drops_by_stage_rule_and_version(index: Index) -> None:
     for stage in ("", "s0"):
         for rule in ("", "r1"):
             for version in (None, 2):
-                expected = [n for n in range(100) if stage in {"", f"s{n % 2}"} and rule in {"", f"r{n % 3}"} and version in {None, 1 + n % 2}]
+                expected = [
+                    n
+                    for n in range(100)
+                    if stage in {"", f"s{n % 2}"} and rule in {"", f"r{n % 3}"} and version in {None, 1 + n % 2}
+                ]
                 found = index.drops(stage, rule, version=version, count=1000)
                 assert [one["id"] for one in found.rows] == [f"d{n}" for n in expected]
                 assert found.total == len(expected)
@@ -141,7 +166,18 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("text", "same"), [("Straße", "STRASSE"), ("ﬁne", "fine"), ("a\n\t b", "a b"), ("x\u200by\u202e", "xy"), ("\x00a\x1b", "a"), ("가", unicodedata.normalize("NFD", "가")), ("１", "1")])
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("Straße", "STRASSE"),
+        ("ﬁne", "fine"),
+        ("a\n\t b", "a b"),
+        ("x\u200by\u202e", "xy"),
+        ("\x00a\x1b", "a"),
+        ("가", unicodedata.normalize("NFD", "가")),
+        ("１", "1"),
+    ],
+)
 def test_folding(text: str, same: str) -> None:
     """Case, width, composition, blanks and what cannot be seen make no difference."""
     assert folded(text) == folded(same)

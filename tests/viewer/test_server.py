@@ -151,7 +151,16 @@ def test_rows_are_sent_as_they_are_downloaded(viewer: Viewer, made: Path, tmp_pa
     from selfinstruct.download import Order, download, make_plan, open_source
 
     offered = re.findall(r'href="(/download/tiny/2/([a-z-]+)\.jsonl)"', viewer.page("/d/tiny/2"))
-    assert {name for _, name in offered} == {"alpaca", "messages", "prompt-completion", "sharegpt", "dpo", "dpo-text", "dpo-conversations", "reward"}
+    assert {name for _, name in offered} == {
+        "alpaca",
+        "messages",
+        "prompt-completion",
+        "sharegpt",
+        "dpo",
+        "dpo-text",
+        "dpo-conversations",
+        "reward",
+    }
     for url, name in offered:
         source = open_source(str(made / "catalogue"), Ref("tiny", 2))
         download(source, make_plan(source.manifest, Order(format=name)), tmp_path / name)
@@ -174,16 +183,40 @@ def test_languages(viewer: Viewer) -> None:
 
 def _encodings() -> list[str]:
     """Ways to write paths that lead out of a folder."""
-    dots = ["..", "%2e%2e", "%2E.", ".%2e", "%252e%252e", "..%00", "%c0%ae%c0%ae", "..;", "....", "%uff0e%uff0e", "%e2%80%a5"]
+    dots = [
+        "..",
+        "%2e%2e",
+        "%2E.",
+        ".%2e",
+        "%252e%252e",
+        "..%00",
+        "%c0%ae%c0%ae",
+        "..;",
+        "....",
+        "%uff0e%uff0e",
+        "%e2%80%a5",
+    ]
     slashes = ["/", "%2f", "%5c", "\\", "%252f", "//", "/./", "%c0%af", "/%2e/"]
     targets = ["etc/passwd", "run-1/run.db", "outside.txt"]
-    return [f"{dot}{slash}" * depth + target for dot in dots for slash in slashes for depth in (1, 4) for target in targets]
+    return [
+        f"{dot}{slash}" * depth + target for dot in dots for slash in slashes for depth in (1, 4) for target in targets
+    ]
 
 
 def test_no_path_leads_outside(library: Library, made: Path) -> None:
     """Hundreds of encodings of `..` in names, versions, files and ids: 404 or 400, and no byte of anything outside."""
     (made / "outside.txt").write_text("SECRET-OUTSIDE", encoding="utf-8")
-    bases = ["/files/tiny/2/", "/files/tiny/", "/files/", "/files/tiny/2/data/sft/", "/static/", "/d/", "/d/tiny/", "/d/tiny/2/row/", "/download/tiny/2/"]
+    bases = [
+        "/files/tiny/2/",
+        "/files/tiny/",
+        "/files/",
+        "/files/tiny/2/data/sft/",
+        "/static/",
+        "/d/",
+        "/d/tiny/",
+        "/d/tiny/2/row/",
+        "/download/tiny/2/",
+    ]
     encodings = _encodings()
     assert len(encodings) >= 200
     with browse(library) as viewer:
@@ -219,7 +252,15 @@ def test_raw_paths_lead_nowhere_either(made: Path) -> None:
         return int(str(sent[0]["status"])), b"".join(bytes(one.get("body", b"")) for one in sent[1:])  # type: ignore[call-overload]
 
     for base in ("/files/tiny/2", "/files/tiny", "/files", "/static", "/d", "/d/tiny", "/download/tiny/2"):
-        for path in ("/../../../outside.txt", "/../../../../../../../etc/passwd", "/..\\..\\outside.txt", "/\x00", "/./manifest.json", "//etc/passwd", "/~root"):
+        for path in (
+            "/../../../outside.txt",
+            "/../../../../../../../etc/passwd",
+            "/..\\..\\outside.txt",
+            "/\x00",
+            "/./manifest.json",
+            "//etc/passwd",
+            "/~root",
+        ):
             status, body = asyncio.run(ask(base + path))
             assert status in {400, 404}, base + path
             assert b"SECRET" not in body

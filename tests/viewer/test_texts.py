@@ -15,7 +15,7 @@ from tests.support.hostile import Page, payloads
 
 TEXTS = [
     "Name three rivers in Wales.", "가장 긴 강 세 개를 말해 보세요.", "漢字とかなの文", "ภาษาไทย ง่าย", "Ⅳ ﬁne Straße ×2", "👩‍👩‍👧 emoji ✓", "é e\u0301", "",
-    "A <b>bold</b> & \"quoted\" text", "Name  three\nlong   rivers, please!", "한글 ABC 123", "\u200bx\u200d",
+    'A <b>bold</b> & "quoted" text', "Name  three\nlong   rivers, please!", "한글 ABC 123", "\u200bx\u200d",
 ]  # fmt: skip
 
 
@@ -27,7 +27,13 @@ def _plain(markup: str) -> str:
 @pytest.mark.parametrize("text", payloads())
 def test_whatever_it_is_it_is_escaped(text: str) -> None:
     """No tag but ours, no control or direction character is left."""
-    for made in (shown(text), line(text), found(text, ("a", "<", "alert")), *overlap(text, text[::-1], tokenizer="unicode"), *differences(text, text[:50])):
+    for made in (
+        shown(text),
+        line(text),
+        found(text, ("a", "<", "alert")),
+        *overlap(text, text[::-1], tokenizer="unicode"),
+        *differences(text, text[:50]),
+    ):
         assert not Page(str(made)).wrong
         assert set(re.findall(r"<(/?\w+)", made)) <= {"span", "/span", "mark", "/mark", "ins", "/ins", "del", "/del"}
         assert all(one.isprintable() or one in "\n\u00a0\u3000" for one in html.unescape(re.sub(r"<[^>]*>", "", made)))
@@ -65,7 +71,10 @@ def test_the_overlap_is_the_likeness(first: str, second: str) -> None:
     one, other = overlap(first, second, tokenizer="unicode")
     tokens = [TOKENIZERS["unicode"](text) for text in (first, second)]
     lcs = int(LCSseq.similarity(*tokens))
-    marked = [sum(len(TOKENIZERS["unicode"](_plain(part))) for part in re.findall(r"<mark>(.*?)</mark>", side, re.DOTALL)) for side in (one, other)]
+    marked = [
+        sum(len(TOKENIZERS["unicode"](_plain(part))) for part in re.findall(r"<mark>(.*?)</mark>", side, re.DOTALL))
+        for side in (one, other)
+    ]
     assert marked == [lcs, lcs]
     assert 0 <= f_measure(lcs, max(1, len(tokens[0])), max(1, len(tokens[1]))) <= 1
     if first.isprintable():
@@ -92,7 +101,9 @@ def test_a_found_term_is_seen_however_far_it_is() -> None:
 
 def test_papers_are_markdown_without_links_and_pictures() -> None:
     """A card is set as text; what could lead or load from elsewhere stays text."""
-    made = paper("---\nlicense: x\n---\n# Card\n\n| a | n |\n| :- | -: |\n| b | 1 |\n\n[x](http://e.example) ![y](http://e.example/y.png) <http://e.example> <b onclick=x>z</b>")
+    made = paper(
+        "---\nlicense: x\n---\n# Card\n\n| a | n |\n| :- | -: |\n| b | 1 |\n\n[x](http://e.example) ![y](http://e.example/y.png) <http://e.example> <b onclick=x>z</b>"
+    )
     assert "<h1>Card</h1>" in made
     assert '<td class="right">1</td>' in made
     assert "license" not in made

@@ -27,6 +27,7 @@ def test_both_have_the_same_keys_in_the_same_order() -> None:
 
 def test_both_have_the_same_places() -> None:
     """A number that one language tells stands in the other, too."""
+
     def places(text: str) -> set[str]:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
@@ -36,17 +37,42 @@ def test_both_have_the_same_places() -> None:
 
 def test_korean_is_korean() -> None:
     """No text was left in English, but names."""
-    same = {key for key in TEXTS["en"] if TEXTS["en"][key] == TEXTS["ko"][key] and re.search("[A-Za-z]{3}", TEXTS["en"][key])}
+    same = {
+        key
+        for key in TEXTS["en"]
+        if TEXTS["en"][key] == TEXTS["ko"][key] and re.search("[A-Za-z]{3}", TEXTS["en"][key])
+    }
     assert same <= {"axis.f", "format.alpaca", "format.dpo"}
 
 
 def test_every_text_that_is_used_is_there_and_the_other_way_round() -> None:
     """Pages name no text that does not exist; no text waits for nobody."""
-    sources = [path.read_text(encoding="utf-8") for pattern in ("templates/*.html", "*.py") for path in HERE.glob(pattern)]
-    used = {key for text in sources for key in re.findall(r"""(?:\bt|words|said|t\.raw)\(\s*["']([\w.]*\w)["'][,)\s]""", text)}
+    sources = [
+        path.read_text(encoding="utf-8") for pattern in ("templates/*.html", "*.py") for path in HERE.glob(pattern)
+    ]
+    used = {
+        key
+        for text in sources
+        for key in re.findall(r"""(?:\bt|words|said|t\.raw)\(\s*["']([\w.]*\w)["'][,)\s]""", text)
+    }
     known = set(TEXTS["en"])
     assert used - known - {"en"} == set()
-    groups = ("rule.", "stage.", "flag.", "script.", "language.", "format.", "class.", "verdict.", "sort.", "paper.", "chart.", "error.", "ended.", "role.")
+    groups = (
+        "rule.",
+        "stage.",
+        "flag.",
+        "script.",
+        "language.",
+        "format.",
+        "class.",
+        "verdict.",
+        "sort.",
+        "paper.",
+        "chart.",
+        "error.",
+        "ended.",
+        "role.",
+    )
     loose = {key for key in known - used if not key.startswith(groups)}
     assert all(any(f'"{key}"' in text or f"'{key}'" in text for text in sources) for key in loose), loose
 
@@ -58,7 +84,19 @@ def test_every_stage_has_a_name(folder: str) -> None:
     assert unnamed == set()
 
 
-@pytest.mark.parametrize(("accepted", "language"), [("", "en"), ("ko", "ko"), ("en;q=0.3, ko-KR;q=0.8", "ko"), ("de, fr", "en"), ("ko;q=x, en", "en"), ("*", "en"), ("KO-kr", "ko"), (";q=,,;q=1" * 50, "en")])
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("", "en"),
+        ("ko", "ko"),
+        ("en;q=0.3, ko-KR;q=0.8", "ko"),
+        ("de, fr", "en"),
+        ("ko;q=x, en", "en"),
+        ("*", "en"),
+        ("KO-kr", "ko"),
+        (";q=,,;q=1" * 50, "en"),
+    ],
+)
 def test_the_browser_is_asked(accepted: str, language: str) -> None:
     """The language that a browser likes best, of those that there are."""
     assert preferred(accepted) == language
