@@ -171,7 +171,7 @@ def _calls(records: list[tuple[Fact, Fact]], recipe: Fact) -> tuple[Call, ...]:
         provenance = _dict(one.get("provenance"))
         stage = str(step.get("stage", ""))
         for number, call in enumerate(map(_dict, _list(step.get("calls")))):
-            key = stage, json.dumps(call, sort_keys=True), number
+            key = stage, repr(call), number
             usage = _dict(call.get("usage"))
             if key not in found or (not found[key].seed and provenance):  # what was dropped unread does not know
                 found[key] = Call(
