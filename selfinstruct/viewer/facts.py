@@ -90,7 +90,7 @@ def numbers(manifest: Version | None, figures: Figures | None, words: Words) -> 
 def downloads(shown: Shown, library: Library, links: Links) -> list[Fact]:
     """Return for each format its name, its command, and where its rows are sent from; files as they are first."""
     manifest = shown.manifest
-    if manifest is None or library.catalogue is None:
+    if manifest is None or library.catalogue is None or not links.live:
         return []
     place = shlex.quote(library.catalogue.root)
     found = []
