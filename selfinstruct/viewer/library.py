@@ -180,11 +180,15 @@ class ShownVersion(Shown):
 
     def _views(self) -> Iterator[tuple[str, Fact]]:
         for view in ("sft", "dropped", "seeds"):
-            for shard in self.manifest.shards(view):
-                with self._opened(shard) as file:
-                    for batch in file.iter_batches(AT_ONCE):
-                        yield from ((view, row) for row in batch.to_pylist())
+            yield from ((view, row) for row in self.rows(view))
         yield from (("lineage", spot) for spot in self._spots())
+
+    def rows(self, view: str) -> Iterator[Fact]:
+        """Yield the rows of a view, the oldest first."""
+        for shard in self.manifest.shards(view):
+            with self._opened(shard) as file:
+                for batch in file.iter_batches(AT_ONCE):
+                    yield from batch.to_pylist()
 
     def _spots(self) -> Iterator[Fact]:
         """Yield where the lineage of each row lies; of its text only the beginning is looked at."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+import json
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ def _templates() -> Environment:
         size=_size,
         figure=_figure,
         duration=_duration,
+        json=partial(json.dumps, ensure_ascii=False),
         money=_money,
     )
     return templates
