@@ -13,20 +13,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from selfinstruct import __version__
-
 from selfinstruct.cli import (
-    making,
-    looking,
-    calibrating,
-    data,
     auditing,
+    before,
+    calibrating,
     cataloguing,
+    data,
     datasets,
     downloading,
-    before,
+    looking,
+    making,
+    reporting,
     serving,
     viewing,
-    reporting,
 )  # isort: skip - the order of --help
 from selfinstruct.cli._shared import app, say
 from selfinstruct.errors import Exit, SelfInstructError

@@ -26,7 +26,8 @@ def view(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
     export: Annotated[
-        Path | None, typer.Option("--export", metavar="DIR", help="Serve nothing: write the pages as files to this folder.")
+        Path | None,
+        typer.Option("--export", metavar="DIR", help="Serve nothing: write the pages as files to this folder."),
     ] = None,
     *,
     open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from selfinstruct.viewer.steps import Way
+
     Fact = dict[str, Any]
 
 ROWS, LINEAGES, DROPS = 1000, 250, 500
@@ -106,7 +108,9 @@ class Chunks:
             for flag in filter(None, list(self._tables["flags"])[joined].split(",")):
                 flags[flag] += rows
         scripts = list(self._tables["script"])
-        classified = {str(one): n for one, n in Counter(self._columns["classification"]).most_common() if one is not None}
+        classified = {
+            str(one): n for one, n in Counter(self._columns["classification"]).most_common() if one is not None
+        }
         return {
             "flags": dict(flags.most_common()),
             "script": {scripts[one]: n for one, n in Counter(self._columns["script"]).most_common() if scripts[one]},
@@ -121,7 +125,9 @@ class Chunks:
         for name, table in self._tables.items():
             self._columns[name].append(table.setdefault(told[name] or "", len(table)))
         self._columns["score"].append(row["score"])
-        self._columns["classification"].append(None if row["is_classification"] is None else int(row["is_classification"]))
+        self._columns["classification"].append(
+            None if row["is_classification"] is None else int(row["is_classification"])
+        )
         self._columns["version"].append(row["version"])
         self._columns["length"].append(len(row["output"] or ""))
         self._ids.append(row["id"])
@@ -180,7 +186,9 @@ class Chunks:
 
 def write_lineages(folder: Path, number: int, part: list[tuple[Fact, str]], recipe: Fact) -> int:
     """Write one file of lineages, in a process of its own; return its bytes."""
-    return _write(folder, "lineages", number, _lines(_encode(steps_of(row, text, recipe)) for row, text in part))
+    ways: dict[Way, int] = {}
+    found = _lines([_encode(steps_of(row, text, recipe, ways)) for row, text in part])
+    return _write(folder, "lineages", number, f"[{_encode(list(ways))},{found}]")
 
 
 def _lines(items: Iterable[str]) -> str:

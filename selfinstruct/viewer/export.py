@@ -149,7 +149,13 @@ class _Writer:
         """Write the pages whose rows a script puts in."""
         names = {group: said.group(group) for group in NAMED}
         facets = chunks.facets()
-        told = {"shown": shown, "names": names, "facets": facets, "count": chunks.count, "lineages": chunks.with_lineage}
+        told = {
+            "shown": shown,
+            "names": names,
+            "facets": facets,
+            "count": chunks.count,
+            "lineages": chunks.with_lineage,
+        }
         often = facts.COMMON * chunks.count
         self._put(
             shown.base, "rows", "export_rows", said,

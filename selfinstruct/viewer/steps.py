@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from selfinstruct.viewer.lineage import read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from selfinstruct.viewer.lineage import Answer, Call, Lineage
 
     Fact = dict[str, Any]
@@ -16,10 +18,15 @@ LONGEST = 4000
 """Characters of a text, at most; how much more there is, is said."""
 
 
-def steps_of(row: Fact, text: str, recipe: Fact) -> Fact | None:
+Way = tuple[str, str, str]
+"""Stage, model and sampling of a call: the same for most rows."""
+
+
+def steps_of(row: Fact, text: str, recipe: Fact, ways: dict[Way, int]) -> Fact | None:
     """Return the lineage of `row` that `text` holds; None where there is none.
 
-    A text that is the row's answer, or that of an answer before it, is 0 for the row's or the number of that answer from 1 on.
+    Ways of asking are put into `ways`, and stand in calls as their numbers. A text that is the row's answer, or that of an
+    answer before it, is 0 for the row's or the number of that answer from 1 on.
     """
     try:
         steps = json.loads(text or "null")
@@ -31,10 +38,10 @@ def steps_of(row: Fact, text: str, recipe: Fact) -> Fact | None:
         found = read([step for step in steps if isinstance(step, dict)], row, recipe)
     except RecursionError:
         return None
-    return _told(found, row["output"] or "")
+    return _told(found, row["output"] or "", ways)
 
 
-def _told(found: Lineage, output: str) -> Fact:
+def _told(found: Lineage, output: str, ways: dict[Way, int]) -> Fact:
     known: dict[str, int] = {output: 0}
     for number, answer in enumerate(found.answers, 1):
         known.setdefault(answer.text, number)
@@ -50,7 +57,7 @@ def _told(found: Lineage, output: str) -> Fact:
         "pair": None
         if pair is None
         else [once(pair.chosen), once(pair.rejected), pair.chosen_score, pair.rejected_score, pair.orders],
-        "calls": [_call(one, once) for one in found.calls],
+        "calls": [_call(one, once, ways) for one in found.calls],
     }
 
 
@@ -63,9 +70,10 @@ def _answer(one: Answer, text: str | int) -> list[Any]:
     return [text, cut(one.reasoning), one.model, one.score, one.chosen, one.rejected, rule, verdicts]
 
 
-def _call(one: Call, once: Any) -> list[Any]:  # noqa: ANN401 - a function
+def _call(one: Call, once: Callable[[str], str | int], ways: dict[Way, int]) -> list[Any]:
+    way = ways.setdefault((one.stage, one.model, one.sampling), len(ways))
     said = [[once(text), cut(reasoning), ended] for text, reasoning, ended in one.completions]
-    return [one.stage, one.model, one.seed, one.sampling, one.prompt_tokens, one.completion_tokens, said]
+    return [way, one.seed, one.prompt_tokens, one.completion_tokens, said]
 
 
 def cut(text: str, longest: int = LONGEST) -> str:

@@ -71,12 +71,17 @@ def test_a_run_is_told_whole(made: Path, tmp_path: Path, language: str) -> None:
         figures = of_run(run)
     said = words(language)
     for stage in (*figures.funnel.values(), figures.ledger):
-        cells = "".join(f"<td>{count:,}</td>" for count in (stage.generated, stage.accepted, stage.dropped, stage.failed, stage.open))
+        cells = "".join(
+            f"<td>{count:,}</td>"
+            for count in (stage.generated, stage.accepted, stage.dropped, stage.failed, stage.open)
+        )
         assert cells in html
     for rule, count in figures.drops.items():
         assert f'id="rule-{rule}"' in html
         assert re.search(rf'{re.escape(said.of("rule", rule))} <span class="n">{count}</span>', html)
-        assert all(" ".join(one.text.split())[:40] in read.text for one in figures.examples[rule] if "<" not in one.text)
+        assert all(
+            " ".join(one.text.split())[:40] in read.text for one in figures.examples[rule] if "<" not in one.text
+        )
     for name in ("funnel", "scores", "novelty", "verbs", "instruction", "output", "labels"):
         assert f'class="chart-{name}"' in html
     assert said("report.judge") in read.text

@@ -256,13 +256,13 @@ async function row() {
     find("[data-gone]").hidden = found !== null;
     if (!found) return main.replaceChildren();
     const [id, instruction, input, output, raw] = found;
-    const lineage = n < facts.lineages ? (await load("lineages", Math.floor(n / few)))[n % few] : null;
+    const [ways, lineages] = n < facts.lineages ? await load("lineages", Math.floor(n / few)) : [[], []], lineage = lineages[n % few] ?? null;
     const shown = made(template, {
       id, instruction, input, output, version: facts.version[n] || null, score: score(facts.score[n]), raw: raw === facts.score[n] ? null : score(raw),
       model: facts.tables.model[facts.model[n]], judge: facts.tables.judge[facts.judge[n]], classified: facts.classification[n] === 1,
       flags: facts.tables.flags[facts.flags[n]].split(",").filter(Boolean).map((one) => named("flag", one)),
       before: n > 0 ? `#${n - 1}` : null, after: n + 1 < ids.ids.length ? `#${n + 1}` : null,
-      lineage: lineage !== null, ...(lineage && await descent(lineage, output, ids, size)),
+      lineage: lineage !== null, ...(lineage && await descent(lineage, ways, output, ids, size)),
     });
     main.replaceChildren(shown);
     document.title = `${instruction.slice(0, 60)} · selfinstruct`;
@@ -273,7 +273,7 @@ async function row() {
   await show();
 }
 
-async function descent(lineage, output, ids, size) {
+async function descent(lineage, ways, output, ids, size) {
   ids.seeded ??= new Map(ids.seeds);
   ids.rooted ??= new Map(ids.roots.map((root, n) => [root, n]).reverse());
   const answers = lineage.answers, once = (text) => (text === 0 ? output : typeof text === "number" ? once(answers[text - 1][0]) : text);
@@ -295,8 +295,8 @@ async function descent(lineage, output, ids, size) {
     })),
     pair: lineage.pair && [[0, 2, true], [1, 3, false]].map(([text, given, chosen]) => ({ text: once(lineage.pair[text]), score: score(lineage.pair[given]), chosen })),
     orders: lineage.pair?.[4].map((one, at) => `${at + 1}: ${named("verdict", one)}`),
-    calls: lineage.calls.map(([stage, model, seed, sampling, n_in, n_out, completions]) => ({
-      stage: named("stage", stage), model, seed, sampling, tokens: { n_in, n_out },
+    calls: lineage.calls.map(([way, seed, n_in, n_out, completions]) => ({
+      stage: named("stage", ways[way][0]), model: ways[way][1], sampling: ways[way][2], seed, tokens: { n_in, n_out },
       completions: completions.map(([text, reasoning, ended]) => ({ text: once(text), reasoning, ended })),
     })),
   };
@@ -365,5 +365,9 @@ async function drop() {
   addEventListener("hashchange", show);
   await show();
 }
+
+// Another language shows the same rows
+
+for (const link of all(".languages a")) link.addEventListener("click", () => { link.hash = location.hash; });
 
 if (main) ({ rows, row, drops, drop })[main.dataset.exported]();
