@@ -2,16 +2,18 @@
 
 Goal: at least 2,000 through two stages. Beside it, in the same run, the bare calls in a plain loop without runner and store.
 
-    python benchmarks/runner.py [ROWS]
+    python benchmarks/runner.py [ROWS] [--store URL]
+
+With a URL the same is done there, too (a PostgreSQL database, where it leaves a schema), and the two are compared.
 
 With 100,000 rows (six minutes and more) it shows how memory grows: at most 300 MB resident, exports included.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,11 +35,12 @@ async def bare(calls: int) -> float:
     return time.perf_counter() - started
 
 
-def main(rows: int) -> None:
-    """Run the demo recipe and count what the store holds afterwards."""
+def one(rows: int, store: str | None) -> float:
+    """Run the demo recipe, tell what it took and what the store holds afterwards, and return records per second."""
     with tempfile.TemporaryDirectory() as folder:
         started, cpu = time.perf_counter(), time.process_time()
-        report = pipeline.run_sync(recipe.load("demo", environment={}), Path(folder) / "run", target=rows)
+        plan = recipe.load("demo", environment={})
+        report = pipeline.run_sync(plan, Path(folder) / "run", target=rows, store=store)
         seconds, used = time.perf_counter() - started, time.process_time() - cpu
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         stored = sum(one.stat().st_size for one in Path(folder).rglob("*") if one.is_file())
@@ -47,7 +50,14 @@ def main(rows: int) -> None:
     print(f"{rows} rows, 7 stages: {records} records from {calls} calls in {seconds:.2f} s ({used:.2f} s CPU)")
     print(f"{records / seconds:,.0f} records/s, {calls / seconds:,.0f} calls/s; the bare calls alone: {plain:.2f} s")
     print(f"{most / 1e6:.0f} MB resident at most, {stored / 1e6:.0f} MB on disk; {report.message}")
+    return records / seconds
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else ROWS)
+    options = argparse.ArgumentParser()
+    options.add_argument("rows", nargs="?", type=int, default=ROWS)
+    options.add_argument("--store")
+    given = options.parse_args()
+    here = one(given.rows, None)
+    if given.store:
+        print(f"in the database {one(given.rows, given.store) / here:.2f} times the records/s of SQLite")

@@ -41,7 +41,7 @@ class NothingToExportError(BadInputError):
 
 
 class UnreachableError(SelfInstructError):
-    """The model server does not answer, for longer than the engine's patience. The run can be resumed."""
+    """A server (the model's, the database's) does not answer, for longer than our patience. The run can be resumed."""
 
     exit_status = Exit.UNREACHABLE
 

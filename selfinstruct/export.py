@@ -12,11 +12,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from selfinstruct import kinds
 from selfinstruct.datafile import write
 from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
+from selfinstruct.exported import (
+    AUDITS,
+    TRAINERS,
+    Manifest,
+    beside,
+    formats,
+    is_file,
+    manifest_path,
+    read_manifest,
+    verify_export,
+)
 from selfinstruct.files import leftovers, publish, sha256
 from selfinstruct.judged import JudgedTask
 from selfinstruct.judging import refilter
@@ -25,10 +36,9 @@ from selfinstruct.judging.cut import Cut
 from selfinstruct.judging.page import page
 from selfinstruct.judging.stored import tasks
 from selfinstruct.recipe import EXPORTERS
-from selfinstruct.records import Fate, Frozen, Judgement, PreferencePair
+from selfinstruct.records import Fate, Judgement, PreferencePair
 from selfinstruct.split import Side, sides
 from selfinstruct.stage import Exporter
-from selfinstruct.tables import SUFFIXES
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -36,42 +46,10 @@ if TYPE_CHECKING:
 
     from selfinstruct.runs import StoredRun
 
-TRAINERS = "trainers"
-"""Folder of the fragments. In one called `train`, `datasets` would look for the rows of that split."""
-AUDITS = ("audit.json", "audit.md")
-"""What stands beside rows that a model judged."""
+__all__ = ["Manifest", "export", "formats", "is_file", "kept_records", "manifest_path", "verify_export"]
+
 _OLDER = re.compile(r"(train|trainers)/(dataset_info\.json|axolotl\.yaml|trl_[a-z]+\.py)")
 """The fragments of an export whose manifest names none."""
-
-
-class Manifest(Frozen):
-    """What an export is: beside the data, so that `verify` and a reader can check it."""
-
-    format: str
-    rows: int
-    files: dict[str, str]
-    """File name -> sha256."""
-    fragments: dict[str, str] | None = None
-    """File in `trainers` -> sha256, so that nothing else there is ever replaced; None in manifests older than this field."""
-    split: dict[str, int] = Field(default_factory=dict)
-    """Side -> rows, where the export was split."""
-    left_out: dict[str, int] = Field(default_factory=dict)
-    """Rule -> what the format has no row for; `near_both_sides`: records that are on neither side of a split."""
-    recipe: str
-    """Digest of everything that decides what the run makes."""
-    scripted: bool
-    """True: made by the scripted engine, for trying out; never to be published."""
-    reasoning: bool = False
-    """True: traces of reasoning models stand before their answers."""
-    cut: dict[str, float] | None = None
-    """Thresholds that were asked for instead of the run's own (`refilter`); None for the run's own."""
-    published: str | None = None
-    """NAME@VERSION that the rows were downloaded from; None where they come from a run."""
-
-
-def formats() -> list[str]:
-    """Return the names of all formats, as the command line writes them."""
-    return [name.replace("_", "-") for name in kinds.known(EXPORTERS)]
 
 
 def export(
@@ -116,20 +94,20 @@ def export(
     _refuse_foreign(path, single=single)
     pages = _pages((audited or audit(run)).under(cut) if audited or can_audit(run) else None)
     if single:
-        with publish(path) as temporary, ExitStack() as beside:
+        with publish(path) as temporary, ExitStack() as stack:
             counts = {path.name: write(exporter, parts[Side.TRAIN], temporary, left_out)}
             _refuse_empty(run, kind, counts, left_out)
             digests = {path.name: sha256(temporary)}
             for name, text in pages.items():
-                place = beside.enter_context(publish(_beside(path, name)))
+                place = stack.enter_context(publish(beside(path, name)))
                 place.write_text(text, encoding="utf-8")
-                digests[_beside(path, name).name] = sha256(place)
+                digests[beside(path, name).name] = sha256(place)
             manifest = _manifest(run, exporter, kind, counts, digests, {}, left_out, cut)
             with publish(manifest_path(path)) as first:  # its name first: see _is_ours
                 _write_manifest(manifest, first)
         for name in AUDITS:
             if name not in pages:
-                _beside(path, name).unlink(missing_ok=True)  # of an earlier export, whose rows were judged
+                beside(path, name).unlink(missing_ok=True)  # of an earlier export, whose rows were judged
         return manifest
     with publish(path) as folder:
         folder.mkdir()
@@ -147,33 +125,6 @@ def export(
         manifest = _manifest(run, exporter, kind, counts, digests, lines, left_out, cut)
         _write_manifest(manifest, folder / "manifest.json")
     return manifest
-
-
-def is_file(path: Path) -> bool:
-    """Say whether an export to `path` is one file; else it is a folder, also one with a dot in its name (`kept-4.5`)."""
-    return path.suffix.lower() in SUFFIXES
-
-
-def manifest_path(path: Path) -> Path:
-    """Return where the manifest of an export stands."""
-    return path / "manifest.json" if path.is_dir() else _beside(path, "manifest.json")
-
-
-def verify_export(path: Path) -> Iterator[str]:
-    """Yield a line for every file of an export that is missing or not what the manifest says."""
-    place = manifest_path(path)
-    try:
-        manifest = _read_manifest(path)
-    except (OSError, ValueError) as error:
-        yield f"{place}: no readable manifest ({' '.join(str(error).split())[:120]})"
-        return
-    folder = path if path.is_dir() else path.parent
-    for name, digest in manifest.files.items():
-        file = folder / Path(name).name
-        if not file.is_file():
-            yield f"{file}: missing"
-        elif sha256(file) != digest:
-            yield f"{file}: bytes are not those of the manifest"
 
 
 def _exporter(run: StoredRun, kind: str, options: Mapping[str, Any], *, reasoning: bool) -> Exporter:
@@ -275,10 +226,6 @@ def _pages(audited: Audit | None) -> dict[str, str]:
     return {AUDITS[0]: audited.model_dump_json(indent=2) + "\n", AUDITS[1]: page(audited)}
 
 
-def _beside(path: Path, name: str) -> Path:
-    return path.with_name(f"{path.name}.{name}")
-
-
 def _manifest(
     run: StoredRun,
     exporter: Exporter,
@@ -312,14 +259,14 @@ def _refuse_foreign(path: Path, *, single: bool) -> None:
     if path.exists() and path.is_dir() == single:
         msg = f"{path} is a {'folder' if single else 'file'}"
         raise BadInputError(msg, remedy="give another path with -o")
-    beside = [place for name in ("manifest.json", *AUDITS) if (place := _beside(path, name)).exists()]
-    present = [path, *beside] if path.exists() else beside
+    papers = [place for name in ("manifest.json", *AUDITS) if (place := beside(path, name)).exists()]
+    present = [path, *papers] if path.exists() else papers
     if not single:
         present = sorted(one for one in path.rglob("*") if one.is_symlink() or not one.is_dir())
     if not present and not path.exists():
         return
     try:
-        manifest = _read_manifest(path)
+        manifest = read_manifest(path)
     except (OSError, ValueError):
         msg = f"{present[0] if single else path} exists and is not an export of ours"
         raise BadInputError(msg, remedy="give another path with -o, or move it away") from None
@@ -343,7 +290,3 @@ def _refuse_foreign(path: Path, *, single: bool) -> None:
 def _is_ours(place: Path, wanted: str) -> bool:
     """Say whether a file is what the manifest names, or what it names waits beside it: a process of ours ended in between."""
     return any(one.is_file() and sha256(one) == wanted for one in (place, *leftovers(place)))
-
-
-def _read_manifest(path: Path) -> Manifest:
-    return Manifest.model_validate_json(manifest_path(path).read_bytes())

@@ -6,6 +6,7 @@ Knows no engine and no schedule. One night is three steps, so that a flow may ca
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from selfinstruct.catalogue.place import Published
     from selfinstruct.recipe import Recipe
+
+log = logging.getLogger(__name__)
 
 EARLIER = "earlier"
 """Folder in a run for the rows of a catalogue at a URL."""
@@ -102,7 +105,9 @@ def plan(
         bare = _with_models(bare, base)
         _refuse_changes(bare, base)
     earlier = [_rows_of(version, run) for version in _whole(catalogue, base)]
-    return Night(_held_against(bare, [*earlier, *against]), run, base, url, new_lineage)
+    held = _held_against(bare, [*earlier, *against])
+    _tell_forgotten(held, base)
+    return Night(held, run, base, url, new_lineage)
 
 
 @contextmanager
@@ -192,3 +197,15 @@ def _held_against(recipe: Recipe, files: Sequence[Path]) -> Recipe:
     for gate in gates:
         gate["against"] = [*gate["against"], *map(str, files)]
     return recipes.build(data)
+
+
+def _tell_forgotten(recipe: Recipe, base: Published) -> None:
+    """Warn when the base was held against texts that this night is not: nobody knows any more where those lay."""
+    inputs = [gate.inputs() for stage in recipe.stages for gate in stage.gates]
+    if lost := set(base.manifest.against).difference(*(one.values() for one in inputs)):
+        log.warning(
+            "%s was also held against %d file(s) that are not given now, or were changed: their texts do not count "
+            "(--against FILE, again each night)",
+            base.manifest.ref,
+            len(lost),
+        )

@@ -107,10 +107,12 @@ async def run(
     limits: Limits = Limits(),  # noqa: B008 - frozen
     watch: Callable[[Progress], None] | None = None,
     handle_signals: bool = False,
+    store: str | None = None,
 ) -> Report:
     """Grow the run in `folder` to `target` rows (default: the recipe's `n`) and write its exports.
 
     A folder that holds a run of the same recipe is taken up where it stands; nothing stored is asked for again.
+    `store` is the URL of a PostgreSQL database for the tables of a new run [default: see `selfinstruct.store.open_run`].
 
     Raises:
         BadInputError: bad seeds, a changed recipe (each changed field named), a model or key that is refused.
@@ -121,7 +123,7 @@ async def run(
     for told in dict.fromkeys(gate.caution(tasks) for stage in recipe.stages for gate in stage.gates):
         if told:
             log.warning(told)
-    store = open_run(folder)
+    stored = open_run(folder, url=store)
     try:
         if watch is not None:  # somebody is at it, though servers and models are still to be found
             labels = tuple(stage.label for stage in recipe.stages)
@@ -129,27 +131,27 @@ async def run(
         async with AsyncExitStack() as stack:
             engines = await _open(recipe.engines, stack)
             await _prepare(recipe, engines)
-            if known := store.get_meta().get("recipe"):
+            if known := stored.get_meta().get("recipe"):
                 recipe = formats.kept(recipe, json.loads(known))
             models = {name: engine.model_name for name, engine in engines.items()}
             _caution(recipe, models)
-            tried = _tried(store)
+            tried = _tried(stored)
             inputs = inputs_of(recipe, models, seeds_digest)
-            _begin(store, recipe, target=target, inputs=inputs, tried=tried)
-            recipe = await formats.settle(recipe, engines, tasks=tasks, store=store)
-            store.put_meta(_identity(recipe, inputs))
+            _begin(stored, recipe, target=target, inputs=inputs, tried=tried)
+            recipe = await formats.settle(recipe, engines, tasks=tasks, store=stored)
+            stored.put_meta(_identity(recipe, inputs))
             runner = Runner(
-                _plan(recipe, models), engines=engines, store=store, pool=Pool(tasks),
+                _plan(recipe, models), engines=engines, store=stored, pool=Pool(tasks),
                 concurrency=None if recipe.concurrency == "auto" else recipe.concurrency,
-                limits=limits, seconds=float(store.get_meta().get("seconds", 0)),
+                limits=limits, seconds=float(stored.get_meta().get("seconds", 0)),
                 tried=tried,
             )  # fmt: skip
             ended = await _watched(runner, recipe, target, watch=watch, handle_signals=handle_signals, models=models)
-        store.flush()
-        store.put_meta({"closing": ended.closing or "", "ended": ended.reason, "seconds": f"{runner.seconds:.1f}"})
-        store.flush()
+        stored.flush()
+        stored.put_meta({"closing": ended.closing or "", "ended": ended.reason, "seconds": f"{runner.seconds:.1f}"})
+        stored.flush()
     finally:
-        store.close()
+        stored.close()
     if ended.error is not None:
         raise ended.error
     return _report(recipe, folder, target, ended, reused=runner.tally.reused)

@@ -307,7 +307,9 @@ def _plain(value: Any, place: str, lines: dict[str, int]) -> Any:  # noqa: ANN40
 
 
 PREFIX = "SELFINSTRUCT_"
-_NOT_OURS = frozenset({"api_key", "catalogue"})  # secrets are read by the engine that needs them, and by nothing else
+_NOT_OURS = frozenset(
+    {"api_key", "catalogue", "store", "vllm"}
+)  # read by the part that needs them, secrets by nothing else
 
 
 def _overrides(environment: Mapping[str, str], sets: Sequence[str]) -> list[tuple[str, str, Any]]:

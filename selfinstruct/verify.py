@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from selfinstruct.export import verify_export
+from selfinstruct.exported import verify_export
 from selfinstruct.records import Fate
 from selfinstruct.runs import open_stored
 

@@ -165,6 +165,8 @@ def test_environment_stands_between_recipe_and_set(tmp_path: Path, monkeypatch: 
     """Defaults < recipe < environment < --set."""
     monkeypatch.setenv("SELFINSTRUCT_STAGES__RESPOND__N", "2")
     monkeypatch.setenv("SELFINSTRUCT_API_KEY", "sk-TESTSECRET")
+    monkeypatch.setenv("SELFINSTRUCT_STORE", "postgresql://u:TESTSECRET@h/d")  # this and the next are no recipe's
+    monkeypatch.setenv("SELFINSTRUCT_VLLM", "/opt/vllm")
 
     def respond(*sets: str) -> int:
         told = command("recipe", "validate", "chat", *sets, cwd=tmp_path).stdout

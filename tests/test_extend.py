@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from selfinstruct import recipe as recipes
 from selfinstruct.catalogue import kinship
 from selfinstruct.catalogue.place import Catalogue, Published
 from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import Ref
+from selfinstruct.cli import main  # noqa: F401 - registers the commands
+from selfinstruct.cli._shared import app
 from selfinstruct.errors import BadInputError
 from selfinstruct.extend import plan
 from selfinstruct.pipeline import run_sync
@@ -64,8 +67,8 @@ def test_rows_of_replaced_versions_count_as_earlier_too(url: str, tmp_path: Path
         assert {before.files[shard].sha256 for shard in before.shards("sft")} <= set(made.manifest.against)
 
 
-def test_other_files_count_as_earlier(url: str, tmp_path: Path) -> None:
-    """What `--against` names is dropped though no version has it."""
+def test_other_files_count_as_earlier(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What `--against` names is dropped though no version has it; the next night is told when it is forgotten."""
     free = plan("tiny", url, folder=tmp_path / "free")
     run_sync(free.recipe, free.folder, target=5)
     texts = [
@@ -76,6 +79,10 @@ def test_other_files_count_as_earlier(url: str, tmp_path: Path) -> None:
     made = extend(url, tmp_path / "runs", n=5, against=[tmp_path / "mine.jsonl"])
     assert not {row["instruction"] for row in made.rows("sft") if row["version"] == 2} & set(texts)
     assert len(made.manifest.against) == 2
+    plan("tiny", url, folder=tmp_path / "runs", against=[tmp_path / "mine.jsonl"])
+    assert "also held against" not in caplog.text
+    plan("tiny", url, folder=tmp_path / "runs")
+    assert "tiny@2 was also held against 1 file(s) that are not given now" in caplog.text
 
 
 def test_a_changed_recipe_is_refused_by_name_or_told(url: str, tmp_path: Path) -> None:
@@ -124,13 +131,13 @@ def calls(folder: Path) -> int:
 
 def test_a_short_night_is_published_and_says_so(url: str, tmp_path: Path) -> None:
     """At a cap what came is a version, the status still 4; with --whole nothing is, until the same command has all rows."""
-    line = ["extend", "tiny", "-n", "2000", "--catalogue", url, "-q", "-o", tmp_path / "runs"]
-    capped = ["--max-tokens", "300000", "--set", "concurrency=4"]
-    held = command(*line, *capped, "--whole")
-    assert (held.returncode, held.stdout) == (4, ""), held.stderr
+    line = ["extend", "tiny", "-n", "2000", "--catalogue", url, "-q", "-o", str(tmp_path / "runs")]
+    line += ["--max-tokens", "300000", "--set", "concurrency=4"]
+    held = CliRunner().invoke(app, [*line, "--whole"])
+    assert (held.exit_code, held.stdout) == (4, ""), held.stderr
     assert Catalogue(url).versions("tiny") == [1]
-    done = command(*line, *capped)
-    assert done.returncode == 4, done.stderr
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 4, done.stderr
     manifest = Catalogue(url).version(Ref("tiny")).manifest
     assert (manifest.version, manifest.ended, manifest.ordered) == (2, "tokens", 2000)
     assert 0 < manifest.added["sft"] < 2000
@@ -144,3 +151,13 @@ def test_only_the_latest_version_is_extended(url: str, tmp_path: Path) -> None:
             plan(name, url, folder=tmp_path / "more")
     assert plan("tiny@2", url, folder=tmp_path / "more").ref == Ref("tiny", 3)
     assert not (tmp_path / "more").exists()
+
+
+def test_a_night_that_somebody_overtook_is_not_published(url: str, tmp_path: Path) -> None:
+    """Its rows were never compared with those of the version that came meanwhile."""
+    night = plan("tiny", url, folder=tmp_path / "runs")
+    run_sync(night.recipe, night.folder, target=3)
+    extend(url, tmp_path / "others", n=3)
+    with pytest.raises(BadInputError, match="tiny@2 exists, and is never changed"):
+        night.publish()
+    assert Catalogue(url).versions("tiny") == [1, 2]

@@ -312,7 +312,7 @@ def test_a_store_of_an_older_format_is_refused(tmp_path: Path) -> None:
         connection.execute("alter table meta drop column digest")
         connection.commit()
     for attempt in (lambda: run(tmp_path / "run", rows=5), lambda: list(verify(tmp_path / "run"))):
-        with pytest.raises(BadInputError, match="store format 1, this version writes 3"):
+        with pytest.raises(BadInputError, match="store format 1, this version writes 4"):
             attempt()
 
 

@@ -145,7 +145,9 @@ def _refuse_stranger(run: StoredRun, latest: Published, how: How) -> list[str]:
     name, inputs = latest.manifest.name, kinship.inputs_of(run)
     if latest.manifest.recipe == run.digest:
         msg = f"{run.folder} was published already, as {latest.manifest.ref}"
-        raise BadInputError(msg, remedy=f"selfinstruct extend {name} -n ROWS; or --replace, with other thresholds")
+        raise BadInputError(
+            msg, remedy=f"selfinstruct extend {name} -n ROWS; or --replace: a version of what it has now"
+        )
     if not how.add:
         msg = f"{name} exists: its latest version is {latest.manifest.ref}"
         raise BadInputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -59,13 +60,22 @@ class Published:
             return opened.read().decode("utf-8")
 
     def rows(self, view: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a view, oldest first; of `columns` only where they are given."""
-        import pyarrow.parquet as pq  # noqa: PLC0415 - 188 ms, wanted only here
+        """Yield the rows of a view, oldest first; of `columns` only where they are given.
+
+        Raises:
+            DamageError: a shard is missing, or no Parquet file any more.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - 188 ms, wanted only here
+        import pyarrow.parquet as pq  # noqa: PLC0415
 
         for shard in self.manifest.shards(view):
-            with self.open(shard) as opened:
-                for batch in pq.ParquetFile(opened).iter_batches(BATCH, columns=columns):
-                    yield from batch.to_pylist()
+            try:
+                with self.open(shard) as opened:
+                    for batch in pq.ParquetFile(opened).iter_batches(BATCH, columns=columns):
+                        yield from batch.to_pylist()
+            except (pa.ArrowException, OSError, ValueError) as error:
+                msg = f"{self.root}/{shard}: cannot be read ({' '.join(str(error).split())[:120]})"
+                raise DamageError(msg, remedy=f"selfinstruct datasets verify {self.manifest.ref}") from None
 
 
 class Catalogue:
@@ -142,9 +152,12 @@ class Catalogue:
             msg = f"no {wanted} in {self.root}"
             raise BadInputError(msg, remedy=there)
         path = f"{self.root}/{wanted.name}/{number}/{MANIFEST}"
+        text = b""
         try:
-            manifest = Version.model_validate_json(self.files.cat_file(path))
+            text = self.files.cat_file(path)
+            manifest = Version.model_validate_json(text)
         except (ValidationError, FileNotFoundError) as error:
+            _refuse_newer(text, path)
             msg = f"{path}: no readable manifest ({' '.join(str(error).split())[:120]})"
             raise DamageError(msg, remedy="restore the version from a copy, or remove its folder") from None
         if (manifest.name, manifest.version) != (wanted.name, number):
@@ -163,3 +176,12 @@ class Catalogue:
             if entry["type"] == "directory"
         )
         return sorted(name for name in found if not name.startswith("."))
+
+
+def _refuse_newer(manifest: bytes, path: str) -> None:
+    """Raise BadInputError where a manifest cannot be read because a later version of us wrote it."""
+    with suppress(ValueError, AttributeError, TypeError):
+        made = json.loads(manifest).get("format", FORMAT)
+        if made > FORMAT:
+            msg = f"{path} is of format {made}, this version reads up to {FORMAT}"
+            raise BadInputError(msg, remedy="pip install -U selfinstruct")

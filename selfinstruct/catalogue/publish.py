@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -58,9 +59,8 @@ def publish_run(
         check_run(run, cut)
         plan(run, catalogue, wanted, how, licences or {})
         with writing(catalogue, trial=trial):
-            found = plan(
-                run, Catalogue(url), wanted, how, licences or {}
-            )  # again: another may have published meanwhile
+            # Once more: another process may have published meanwhile.
+            found = plan(run, Catalogue(url), wanted, how, licences or {})
             with placed(catalogue, found.ref) as place:
                 write_version(
                     run,
@@ -138,7 +138,7 @@ def _bring_shards(base: Published, folder: Path) -> dict[str, File]:
             try:
                 (folder / path).hardlink_to(base.folder / path)  # nobody ever writes to either
             except OSError:  # a file system without links, or somebody else's file
-                (folder / path).write_bytes((base.folder / path).read_bytes())
+                shutil.copyfile(base.folder / path, folder / path)
     return found
 
 

@@ -80,6 +80,7 @@ class _Family:
     def __init__(self, stored: Iterable[Stored], answers: Iterable[tuple[str, Any]]) -> None:
         self._stored = list(stored)
         self._by_id = {row.id: (row, body) for row, body in self._stored}
+        self._below: dict[str, list[Stored]] = {}
         self._answers: dict[str, list[Any]] = {}
         for work, reply in answers:
             self._answers.setdefault(work, []).append(reply)
@@ -123,10 +124,11 @@ class _Family:
                 yield _dropped(row, body, body["drop"])
 
     def _under(self, instance: str) -> list[Stored]:
-        found = self._by_id.get(instance)
-        if found is None:
-            return []
-        return [one for one in self._stored if one[0].path.startswith(f"{found[0].path}.")]
+        if instance not in self._below:
+            found = self._by_id.get(instance)
+            path = "" if found is None else f"{found[0].path}."
+            self._below[instance] = [one for one in self._stored if path and one[0].path.startswith(path)]
+        return self._below[instance]
 
     def _chosen(self, row: Row) -> tuple[Fact | None, list[Fact]]:
         """Return the answer that became the row's output, None where it was written with the instance, and its verdicts."""

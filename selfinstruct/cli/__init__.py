@@ -13,20 +13,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from selfinstruct import __version__
-from selfinstruct.cli import (
-    auditing,
-    before,
-    calibrating,
-    cataloguing,
-    data,
-    datasets,
-    downloading,
-    looking,
-    making,
-    reporting,
-    serving,
-    viewing,
-)  # isort: skip - the order of --help
+
+from selfinstruct.cli import making, looking, calibrating, data, auditing  # isort: skip - the order of --help
+from selfinstruct.cli import cataloguing, datasets, downloading, viewing, reporting, before, serving  # isort: skip - the same
 from selfinstruct.cli._shared import app, say
 from selfinstruct.errors import Exit, SelfInstructError
 from selfinstruct.text.show import printable

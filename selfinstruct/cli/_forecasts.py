@@ -75,9 +75,9 @@ def _sources(recipe: Recipe, folder: Path, inputs: Mapping[str, str], source: Pa
 
 
 def _started(folder: Path) -> bool:
-    from selfinstruct.store import read_run
+    from selfinstruct.store import has_run, read_run
 
-    if not (folder / "run.db").is_file():
+    if not has_run(folder):
         return False
     with read_run(folder) as store:
         return "recipe" in store.get_meta()

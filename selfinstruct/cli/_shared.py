@@ -62,8 +62,17 @@ Metrics = Annotated[
     typer.Option("--metrics", min=0, max=65535, help="Port on 127.0.0.1 for Prometheus; 0 takes a free one."),
 ]
 
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="PostgreSQL database for a new run [default: $SELFINSTRUCT_STORE, else a file in its folder].",
+    ),
+]
 
-def carry_out(
+
+def carry_out(  # noqa: PLR0913 - what the options of several commands give
     recipe: Recipe,
     folder: Path,
     *,
@@ -72,6 +81,7 @@ def carry_out(
     limits: Limits | None = None,
     events: Path | None = None,
     metrics: int | None = None,
+    store: str | None = None,
     again: str = "",
     tell_exports: bool = True,
 ) -> Report:
@@ -85,7 +95,7 @@ def carry_out(
 
     with Watcher(folder, quiet=quiet, events=events, metrics=metrics) as watcher:
         report = pipeline.run_sync(
-            recipe, folder, target=n, limits=limits or Limits(), watch=watcher, handle_signals=True
+            recipe, folder, target=n, limits=limits or Limits(), watch=watcher, handle_signals=True, store=store
         )
         watcher.ended(report)
     if again and report.remedy.startswith("selfinstruct resume"):

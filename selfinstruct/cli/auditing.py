@@ -46,7 +46,9 @@ def audit(
     Of a file: empty, cut, doubled, refused, leaked, in the wrong language, one-sided. Reads Alpaca, messages, prompt and
     completion, preferences (DPO). Asks no model; takes seconds, so it begins anew each time.
     """
-    if (file / "run.db").is_file():
+    from selfinstruct.store import has_run
+
+    if has_run(file):
         if rows or clean or drop or columns:
             msg = f"{file} is a run: --rows, --clean, --drop and --columns are about files"
             raise BadInputError(msg, remedy=f"selfinstruct audit {file}; or audit an export of it")

@@ -12,7 +12,7 @@ from selfinstruct.cli._shared import Folder, Json, app, say
 from selfinstruct.errors import BadInputError
 
 if TYPE_CHECKING:
-    from selfinstruct.export import Manifest
+    from selfinstruct.exported import Manifest
     from selfinstruct.judging.cut import Cut
     from selfinstruct.judging.refilter import Books
     from selfinstruct.judging.scored import ScoredTable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfinstruct.cli._shared import Quiet, app, say
+from selfinstruct.cli.cataloguing import Place, place_of
 from selfinstruct.errors import Exit, UnreachableError
 
 if TYPE_CHECKING:
@@ -29,13 +31,14 @@ def download(
         str | None, typer.Option("--format", help="messages, dpo ... [default: the files as they are].")
     ] = None,
     source: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--from",
-            envvar="SELFINSTRUCT_CATALOGUE",
-            help="Folder, URL, http://HOST:PORT of `view --serve`, or hf://USER/NAME[@REVISION].",
+            metavar="DIR|URL",
+            help="A catalogue, http://HOST:PORT of `view --serve`, or hf://USER/NAME[@REVISION] "
+            "[default: SELFINSTRUCT_CATALOGUE, or ./catalogue].",
         ),
-    ] = "catalogue",
+    ] = None,
     view: Annotated[
         str | None, typer.Option("--view", help="sft or preference [default: all, or that of the format].")
     ] = None,
@@ -57,7 +60,7 @@ def download(
     from selfinstruct.download.work import is_there
 
     with _going_on():
-        found = open_source(source, ref(name))
+        found = open_source(place_of(source), ref(name))
         plan = make_plan(found.manifest, Order(form, view, min_score))
         if dry_run:
             there = is_there(plan, out)
@@ -90,3 +93,43 @@ def _going_on() -> Iterator[None]:
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")
         raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+@app.command()
+def push(
+    name: Dataset,
+    repo: Annotated[str, typer.Argument(help="Dataset repository of the Hub.", metavar="USER/NAME")],
+    catalogue: Place = None,
+    *,
+    public: Annotated[bool, typer.Option("--public", help="For all to see [default: private].")] = False,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="To a pull request; main stays as it is.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send a published version to the Hugging Face Hub: its files as they are, and a tag v3.
+
+    The token comes from HF_TOKEN or `hf auth login`, and stands nowhere else. Get it back with
+    `download NAME --from hf://USER/NAME@v3 -o DIR`.
+    """
+    from selfinstruct.catalogue.place import Catalogue
+    from selfinstruct.catalogue.version import ref
+    from selfinstruct.download.push import push as work
+
+    _hush(wholly=quiet)
+    published = Catalogue(place_of(catalogue)).version(ref(name))
+    with _going_on():
+        pushed = work(published, repo, public=public, create_pr=create_pr)
+    typer.echo(pushed.url)
+    if not pushed.new:
+        say("nothing to do: it is there", quiet=quiet)
+    elif create_pr:
+        say(
+            f"once it is merged, tag it: hf repos tag create {repo} v{published.manifest.version} --type dataset",
+            quiet=quiet,
+        )
+
+
+def _hush(*, wholly: bool) -> None:
+    """Let the Hub's library, which reads these when it is loaded, draw its bars on a terminal only, and say nothing else."""
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    if wholly or not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -87,10 +87,11 @@ def novelty(
 @app.command()
 def verify(target: Annotated[Path, typer.Argument(help="Run folder, or an export.", metavar="RUN|EXPORT")]) -> None:
     """Check every stored byte, every count and every export; say where something is wrong."""
-    from selfinstruct.export import verify_export
+    from selfinstruct.exported import verify_export
+    from selfinstruct.store import has_run
     from selfinstruct.verify import verify as check
 
-    problems = list(check(target) if (target / "run.db").is_file() else verify_export(target))
+    problems = list(check(target) if has_run(target) else verify_export(target))
     for problem in problems:
         typer.echo(printable(problem, longest=500))
     if problems:
@@ -112,9 +113,9 @@ def why(
     """Tell what became of a row and why, with everything it descends from."""
     from selfinstruct.novelty import nearest
     from selfinstruct.runs import lineage, open_stored
+    from selfinstruct.store import runs_below
 
-    below = (path.parent for depth in ("", "*/", "*/*/") for path in Path().glob(f"{depth}run.db"))
-    folders = [folder] if folder else sorted(below)
+    folders = [folder] if folder else runs_below(Path())
     for one in folders:
         with open_stored(one) as stored:
             found = lineage(stored, record)

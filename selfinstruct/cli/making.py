@@ -23,6 +23,7 @@ from selfinstruct.cli._shared import (
     Quiet,
     Replicas,
     Sets,
+    Store,
     Urls,
     VllmPath,
     app,
@@ -45,13 +46,14 @@ def demo(
     n: Annotated[int, typer.Option("-n", min=1, help="Rows wanted.")] = 100,
     out: Annotated[Path, typer.Option("-o", help="Run folder.")] = Path("demo"),
     *,
+    store: Store = None,
     quiet: Quiet = False,
 ) -> None:
     """Run the whole pipeline on the scripted engine: no network, no key, no GPU, under 30 s."""
     from selfinstruct import recipe as recipes
 
     recipe = recipes.load("demo", environment={})
-    report = carry_out(recipe, out, n=n, quiet=quiet)
+    report = carry_out(recipe, out, n=n, quiet=quiet, store=store)
     say("", quiet=quiet)
     say("Now with a model of yours (vLLM serving on this machine):", quiet=quiet)
     say("  selfinstruct run -n 1000 --base-url http://127.0.0.1:8000/v1 -o runs/first", quiet=quiet)
@@ -82,6 +84,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     gpu_hour: GpuHour = 0,
     events: Events = None,
     metrics: Metrics = None,
+    store: Store = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check all but the server, tell what it will take; ask and write nothing.")
     ] = False,
@@ -115,7 +118,7 @@ def run(  # noqa: PLR0913 - one parameter per option
             resolved = recipes.load(recipe, sets=sets or (), flags=flags | {"engines.writer.base_url": urls})
         report = carry_out(
             resolved, folder, n=resolved.n, limits=limits, quiet=quiet, events=events, metrics=metrics,
-            again="the same command again" if urls else "",
+            store=store, again="the same command again" if urls else "",
         )  # fmt: skip
     raise typer.Exit(report.exit_status)
 
@@ -151,6 +154,7 @@ def resume(  # noqa: PLR0913 - one parameter per option
     *,
     events: Events = None,
     metrics: Metrics = None,
+    store: Store = None,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a run where it stopped: nothing answered is asked again; failed records are tried again."""
@@ -167,7 +171,7 @@ def resume(  # noqa: PLR0913 - one parameter per option
     limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
     report = carry_out(
         recipes.build(data, source=str(folder)), folder, n=n or target, limits=limits, quiet=quiet,
-        events=events, metrics=metrics,
+        events=events, metrics=metrics, store=store,
     )  # fmt: skip
     raise typer.Exit(report.exit_status)
 

@@ -10,6 +10,7 @@ from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.version import MANIFEST, Ref, Version
 from selfinstruct.download.source import Stream, patiently, read_manifest, whole
 from selfinstruct.errors import BadInputError, DamageError, UnreachableError
+from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,12 @@ BLOCK = 1 << 20
 
 def of_catalogue(url: str, wanted: Ref) -> Files:
     """Return the version `wanted` of the catalogue at `url`; see `open_source`."""
-    catalogue = Catalogue(url)
-    found = catalogue.version(wanted)
+    try:
+        catalogue = Catalogue(url)
+        found = catalogue.version(wanted)
+    except OSError as error:
+        msg = f"catalogue {printable(url, longest=200)}: {error.strerror or error}"
+        raise UnreachableError(msg, remedy="the same command once it can be read") from None
     return Files(catalogue.files, found.root, found.manifest)
 
 

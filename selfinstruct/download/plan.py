@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct import kinds
-from selfinstruct.catalogue.version import AUDIT, CARD, MANIFEST, VIEWS, File, Version
+from selfinstruct.catalogue.version import AUDIT, CARD, MANIFEST, RECIPE, VIEWS, File, Version
 from selfinstruct.errors import BadInputError, DamageError, NoRoomError
-from selfinstruct.export import formats
+from selfinstruct.exported import formats
 from selfinstruct.recipe import EXPORTERS
 from selfinstruct.records import PreferencePair, Row
 from selfinstruct.stage import Exporter
@@ -22,8 +22,10 @@ MOST_FILES = 100_000
 """Files of a version at most: 5 billion rows in shards of 50,000; what says more is no dataset."""
 LONGEST_PATH = 200
 """Characters of a path in a version at most; Linux has 255 bytes for each part of one."""
-PAPERS = {CARD: "CARD.md", **{name: name for name in AUDIT}}
+PAPERS = {CARD: "CARD.md", **{name: name for name in (*AUDIT, RECIPE)}}
 """What goes with converted rows -> its name there: `datasets` would read a README.md as that of the folder that it lies in."""
+PICTURES = "card/"
+"""Folder of what the card shows, which goes with it."""
 
 MADE_OF: dict[str, type[Any]] = {"sft": Row, "preference": PreferencePair}
 """View -> the records that its rows stand for."""
@@ -87,7 +89,7 @@ def make_plan(version: Version, order: Order) -> Plan:
     view = plan.view if exporter is not None else order.view
     papers = [name for name in version.files if not name.startswith("data/")]
     if exporter is not None:
-        papers = [name for name in papers if name in PAPERS]
+        papers = [name for name in papers if name in PAPERS or name.startswith(PICTURES)]
     shards = version.shards(view) if view else [name for name in version.files if name.startswith("data/")]
     if view and not shards:
         msg = f"{version.ref} has no {view} rows"

@@ -123,7 +123,7 @@ def _columns(name: str, path: Path, view: str, names: list[str]) -> Iterator[lis
                 if odd := [one for one in floats if pc.all(pc.is_finite(columns[one])).as_py() is False]:
                     raise _damaged(name, f"has a {odd[0]} that is no number")
                 yield [columns[one].to_pylist() for one in names]
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # of pages that are garbage it raises the second
         raise _damaged(name, f"cannot be read ({' '.join(str(error).split())[:120]})") from None
 
 

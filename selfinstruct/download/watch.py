@@ -63,7 +63,8 @@ class Watcher:
 
     def line(self, now: float) -> str:
         """Return where it stands."""
-        line = f"{self._doing}: {self._shown(self._done)} of {self._shown(self._total)}"
+        shown = f"{self._done:,}" if self._rows else decimal(self._done)
+        line = f"{self._doing}: {shown} of {self._shown(self._total)}"
         rate = (self._done - self._earlier) / max(now - self._since, 1e-9)
         if now - self._since < 1 or rate <= 0:
             return line

@@ -14,7 +14,7 @@ from selfinstruct.download.rows import read
 from selfinstruct.download.source import WAITS, Source
 from selfinstruct.download.watch import Watcher
 from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
-from selfinstruct.export import TRAINERS, Manifest, is_file, verify_export
+from selfinstruct.exported import TRAINERS, Manifest, is_file, verify_export
 from selfinstruct.files import publish, sha256
 
 if TYPE_CHECKING:
@@ -134,11 +134,12 @@ def _convert(plan: Plan, places: Mapping[str, Path], folder: Path, watch: Watche
         raise NothingToExportError(
             msg, remedy="a lower --min-score" if told else f"selfinstruct datasets info {version.ref}"
         )
-    for name, here in PAPERS.items():
-        if name in places:
-            shutil.copyfile(places[name], folder / here)
+    for name in places.keys() - dict(shards).keys():
+        here = folder / PAPERS.get(name, name)
+        here.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(places[name], here)
     (folder / LICENCES).write_text(version.licences.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    files = {one.name: sha256(one) for one in sorted(folder.iterdir())}
+    files = {one.relative_to(folder).as_posix(): sha256(one) for one in sorted(folder.rglob("*")) if one.is_file()}
     fragments = exporter.fragments(train)
     for name, text in fragments.items():
         (folder / TRAINERS).mkdir(exist_ok=True)

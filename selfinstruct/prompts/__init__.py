@@ -46,7 +46,9 @@ def render(name: str, *, language: str = "en", **values: object) -> str:
 @cache
 def _template(name: str, language: str) -> Template:
     found = _environment(language).get_template(f"{name}.md")
-    found.globals = dict(found.globals)  # a ChainMap, which is gone through key by key for each text: two thirds of its time
+    found.globals = dict(
+        found.globals
+    )  # a ChainMap, which is gone through key by key for each text: two thirds of its time
     return found
 
 

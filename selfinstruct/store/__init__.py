@@ -1,35 +1,35 @@
-"""One run, one folder, append-only tables, one owner. The only part that knows SQL; knows no stage, engine or recipe."""
+"""One run, one folder, append-only tables, one owner. The only part that knows SQL; knows no stage, engine or recipe.
+
+The tables lie in a file of the folder (SQLite), or in a schema of a PostgreSQL database that the folder names.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import socket
-import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import IO, TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from selfinstruct.errors import BadInputError, DamageError, NoRoomError
+from selfinstruct.errors import BadInputError, NoRoomError
+from selfinstruct.store.migrations import check, prepare
+from selfinstruct.store.place import TABLES, find, has_run, runs_below
 from selfinstruct.store.read import RunReader
 from selfinstruct.store.schema import (
-    FORMAT,
     CallRow,
     Outcome,
     RecordRow,
     WorkRow,
     child_path,
-    meta,
-    metadata,
-    pack,
     request_path,
 )
 from selfinstruct.store.write import RunStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = [
@@ -40,38 +40,12 @@ __all__ = [
     "RunStore",
     "WorkRow",
     "child_path",
+    "has_run",
     "open_run",
     "read_run",
     "request_path",
+    "runs_below",
 ]
-
-
-def _engine(path: Path) -> sa.Engine:
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
-        connection.execute("PRAGMA page_size=16384")  # 2.9 KB rows: fewer, fuller pages
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")  # a commit survives power loss; costs nothing beside the calls
-        return connection
-
-    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.QueuePool)
-
-
-class _Snapshot(sqlite3.Connection):
-    """One read transaction for as long as it is open: a run that goes on is seen as it stood at one moment."""
-
-    def rollback(self) -> None:
-        """Stay in it: SQLAlchemy ends a transaction after each question."""
-
-
-def _snapshot(path: Path) -> sa.Engine:
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None, factory=_Snapshot)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("BEGIN")
-        return connection
-
-    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.StaticPool)
 
 
 def _own(folder: Path) -> IO[str]:
@@ -92,12 +66,16 @@ def _own(folder: Path) -> IO[str]:
     return lock
 
 
-def open_run(folder: Path) -> RunStore:
+def open_run(folder: Path, *, url: str | None = None) -> RunStore:
     """Own the run in `folder` (made when absent) for writing.
 
+    `url` names the database for the tables of a new run, and may hold its password [default: $SELFINSTRUCT_STORE, else a file
+    in the folder]. The folder remembers it, without the password. An older run is brought up to date.
+
     Raises:
-        BadInputError: another process owns it, or it was written by another version.
-        NoRoomError: the folder cannot be made or written.
+        BadInputError: another process owns it, it lies elsewhere, it was written by another version, or the database does
+            not let us in.
+        NoRoomError: the folder cannot be made or written. UnreachableError: no database answers. DamageError: it is broken.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,26 +83,18 @@ def open_run(folder: Path) -> RunStore:
     except OSError as error:
         msg = f"cannot write to {folder}: {error.strerror}"
         raise NoRoomError(msg, remedy="give a folder with room and write access with -o") from error
-    engine = _engine(folder / "run.db")
-    store = RunStore(folder, engine=engine, lock=lock)
-    try:
-        metadata.create_all(engine)
-        known = store.get_meta()
-        if not known:
-            with engine.begin() as connection:
-                connection.execute(sa.insert(meta), [pack({"key": "format", "value": str(FORMAT)})])
-        _check_format(folder, known)
-    except sa.exc.OperationalError as error:
-        store.close()
-        msg = f"cannot write to {folder}: {error.orig}"
-        raise NoRoomError(msg, remedy=f"make room, then: selfinstruct resume {folder}") from error
-    except sa.exc.DatabaseError as error:
-        store.close()
-        msg = f"{folder / 'run.db'}: {error.orig}"
-        raise DamageError(msg, remedy="restore the run folder from a copy, or give another one with -o") from error
-    except BadInputError:
-        store.close()
-        raise
+    with ExitStack() as undo:
+        undo.callback(lock.close)
+        place = find(folder, url=url)
+        try:
+            hold = place.own()
+            undo.callback(hold.release)
+            with hold.transaction() as connection:
+                prepare(connection, folder)
+        except sa.exc.SQLAlchemyError as error:
+            raise place.told(error, writing=True) from error
+        undo.pop_all()
+    store = RunStore(folder, place=place, hold=hold, lock=lock)
     store.begin()
     return store
 
@@ -135,24 +105,16 @@ def read_run(folder: Path) -> Iterator[RunReader]:
 
     Raises:
         BadInputError: there is no run, or it was written by another version.
-        DamageError: the file is not a database any more.
+        UnreachableError: its database does not answer. DamageError: the file is not a database any more.
     """
-    path = folder / "run.db"
-    if not path.is_file():
-        msg = f"no run in {folder} (no run.db)"
+    if not has_run(folder):
+        msg = f"no run in {folder} (no {TABLES})"
         raise BadInputError(msg, remedy=f"start one: selfinstruct run -n 100 -o {folder}")
-    store = RunReader(folder, engine=_snapshot(path))
+    place = find(folder)
     try:
-        _check_format(folder, store.get_meta())
-        yield store
-    except sa.exc.DatabaseError as error:
-        msg = f"{path}: {error.orig}"
-        raise DamageError(msg, remedy="restore the run folder from a copy") from error
-    finally:
-        store.close()
-
-
-def _check_format(folder: Path, known: Mapping[str, str]) -> None:
-    if known and known.get("format") != str(FORMAT):
-        msg = f"{folder} has store format {known.get('format')}, this version writes {FORMAT}"
-        raise BadInputError(msg, remedy="use the selfinstruct version that wrote it")
+        with closing(RunReader(folder, engine=place.reading(), place=place)) as store:
+            if known := store.get_meta():
+                check(folder, int(known.get("format", 0)))
+            yield store
+    except sa.exc.SQLAlchemyError as error:
+        raise place.told(error, writing=False) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from selfinstruct.store.place import Place
+
 
 BRANCH = len(child_path(request_path(0), 0))
 """Characters of the path of a first stage's record."""
@@ -40,10 +43,19 @@ def _parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
 class RunReader:
     """The questions."""
 
-    def __init__(self, folder: Path, *, engine: sa.Engine) -> None:
+    def __init__(self, folder: Path, *, engine: sa.Engine, place: Place) -> None:
         """Use `open_run` or `read_run` instead."""
         self.folder = folder
+        self.place = place
         self._engine = engine
+
+    @contextmanager
+    def _asking(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            raise self.place.told(error, writing=False) from error
 
     def close(self) -> None:
         """Give back the connections."""
@@ -51,12 +63,14 @@ class RunReader:
 
     def get_meta(self) -> dict[str, str]:
         """All run-wide facts."""
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             columns = (
                 sa.inspect(connection).get_columns("meta") if connection.dialect.has_table(connection, "meta") else []
             )
             if columns and "digest" not in {column["name"] for column in columns}:
                 return {"format": "1"}  # before every column had its digest
+            if not columns:
+                return {}
             rows = [self._sound(row, "fact") for row in connection.execute(sa.select(meta))]
             return {row["key"]: row["value"] for row in rows}
 
@@ -73,16 +87,25 @@ class RunReader:
     def of_requests(self, numbers: Sequence[int]) -> Iterator[tuple[RecordRow, Any]]:
         """Yield every record that descends from these requests, in admission order."""
         for part in _parts(numbers):
-            yield from self._rows(sa.select(records).where(records.c.request.in_(part)).order_by(records.c.path))
+            yield from self._rows(
+                sa.select(records).where(records.c.request.in_(part)).order_by(records.c.path, records.c.stage)
+            )
 
     def find(self, prefix: str) -> list[tuple[RecordRow, Any]]:
         """Return the records whose id begins with `prefix` (hex digits; anything else finds nothing)."""
         if not prefix or not set(prefix) <= set("0123456789abcdef"):
             return []
-        return list(self._rows(sa.select(records).where(records.c.id.startswith(prefix, autoescape=True)).limit(20)))
+        return list(
+            self._rows(
+                sa.select(records)
+                .where(records.c.id.startswith(prefix, autoescape=True))
+                .order_by(records.c.id)
+                .limit(20)
+            )
+        )
 
     def _rows(self, query: sa.Select[Any]) -> Iterator[tuple[RecordRow, Any]]:
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             found = connection.execution_options(yield_per=500).execute(query)
             names = tuple(found.keys())  # once: a row would look them up 52,000 times
             for row in found:
@@ -96,19 +119,19 @@ class RunReader:
 
     def works(self, *, failed: bool | None = None, numbers: Sequence[int] | None = None) -> list[WorkRow]:
         """Return finished work: all of it, or only failed / only done, or only of some requests."""
-        query = sa.select(work).order_by(work.c.path)
+        query = sa.select(work).order_by(work.c.path, work.c.stage)
         if failed is not None:
             query = query.where(work.c.error.is_not(None) if failed else work.c.error.is_(None))
         queries = [query]
         if numbers is not None:
             queries = [query.where(work.c.request.in_(part)) for part in _parts(numbers)]
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             return [WorkRow(**self._sound(row, "work")) for one in queries for row in connection.execute(one)]
 
     def answered(self) -> Iterator[tuple[str, str, Any]]:
         """Yield (call id, prompt digest, reply) of every answer whose work is not done yet or has failed."""
         done = sa.select(work.c.id).where(work.c.id == calls.c.work, work.c.error.is_(None)).exists()
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             for row in connection.execute(sa.select(calls).where(~done)):
                 yield row.id, row.prompt, self._sound(row, "call")["body"]
 
@@ -124,7 +147,7 @@ class RunReader:
 
     def calls_of(self, work_id: str) -> list[tuple[str, Any]]:
         """Return (call id, reply) of the answers behind one piece of work."""
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             rows = connection.execute(sa.select(calls).where(calls.c.work == work_id).order_by(calls.c.id))
             return [(row.id, self._sound(row, "call")["body"]) for row in rows]
 
@@ -141,13 +164,13 @@ class RunReader:
             .where(records.c.stage == parent, records.c.fate == Fate.ACCEPTED, ~done.exists())
             .where(_within(records.c.path, upto))
         )
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             return sorted(connection.execute(query).scalars())
 
     def paths(self, stage: str) -> list[tuple[int, str]]:
         """Return (request, path) of the accepted records of a stage."""
         query = sa.select(records.c.request, records.c.path)
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             rows = connection.execute(query.where(records.c.stage == stage, records.c.fate == Fate.ACCEPTED))
             return [(row[0], row[1]) for row in rows]
 
@@ -155,7 +178,7 @@ class RunReader:
         """Return counts by (stage, fate); failed work counts under its stage."""
         made = sa.select(records.c.stage, records.c.fate, sa.func.count()).where(_within(records.c.path, upto))
         failed = sa.select(work.c.stage, sa.func.count()).where(work.c.error.is_not(None), _within(work.c.path, upto))
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             counts = {(r[0], r[1]): r[2] for r in connection.execute(made.group_by(records.c.stage, records.c.fate))}
             for row in connection.execute(failed.group_by(work.c.stage)):
                 counts[row[0], Fate.FAILED.value] = row[1]
@@ -164,7 +187,7 @@ class RunReader:
     def worked(self, *, upto: str | None = None) -> dict[str, int]:
         """Return the number of finished pieces of work by stage."""
         query = sa.select(work.c.stage, sa.func.count()).where(_within(work.c.path, upto)).group_by(work.c.stage)
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def started_requests(self, stage: str, *, upto: str | None = None) -> int:
@@ -175,7 +198,7 @@ class RunReader:
             ~sa.select(work.c.id).where(work.c.id == calls.c.work).exists(),
             sa.true() if last is None else calls.c.request <= last,
         )
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             return int(connection.execute(query).scalar_one())
 
     def drops(self, *, upto: str | None = None) -> dict[tuple[str, str], int]:
@@ -185,7 +208,7 @@ class RunReader:
             .where(records.c.fate == Fate.DROPPED, _within(records.c.path, upto))
             .group_by(records.c.stage, records.c.rule)
         )
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             return {(row[0], row[1]): row[2] for row in connection.execute(query)}
 
     def spent(self, *, before: int) -> list[tuple[str, str, int, int, int]]:
@@ -199,7 +222,7 @@ class RunReader:
         query = sa.select(branch, work.c.stage, sa.func.count(), *sums).join_from(
             calls, work, calls.c.work == work.c.id
         )
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             rows = connection.execute(query.where(work.c.request < before).group_by(branch, work.c.stage))
             return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
 
@@ -210,13 +233,13 @@ class RunReader:
         failed = sa.select(tried, work.c.stage, sa.literal(Fate.FAILED.value), sa.func.count())
         failed = failed.where(work.c.error.is_not(None), work.c.request < before)
         queries = fates.group_by(made, records.c.stage, records.c.fate), failed.group_by(tried, work.c.stage)
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             return [(row[0], row[1], row[2], row[3]) for query in queries for row in connection.execute(query)]
 
     def rules(self, stage: str) -> dict[int, list[str | None]]:
         """Return for each request the rules that dropped its records of `stage`, None for one that was accepted."""
         found: dict[int, list[str | None]] = {}
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             for request, rule in connection.execute(
                 sa.select(records.c.request, records.c.rule).where(records.c.stage == stage)
             ):
@@ -228,7 +251,7 @@ class RunReader:
         query = sa.select(
             sa.func.count(), sa.func.sum(calls.c.prompt_tokens), sa.func.sum(calls.c.completion_tokens)
         ).select_from(calls)
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             count, prompt, completion = connection.execute(query).one()
         return int(count), int(prompt or 0), int(completion or 0)
 
@@ -242,12 +265,10 @@ class RunReader:
 
     def damage(self) -> Iterator[str]:
         """Yield a line for every broken body, orphan, double fate or miscount. None means the store is whole."""
-        with self._engine.connect() as connection:
-            for (verdict,) in connection.exec_driver_sql("PRAGMA integrity_check"):
-                if verdict != "ok":
-                    yield f"sqlite: {verdict}"
+        with self._asking() as connection:
+            yield from self.place.integrity(connection)
             for table in (meta, work, records, calls):
-                for row in connection.execute(sa.select(table)):
+                for row in connection.execution_options(yield_per=CHUNK).execute(sa.select(table)):
                     if seal(dict(row._mapping)) != row.digest:  # noqa: SLF001
                         yield f"{table.name} {row[0]}: stored bytes do not match their digest"
             for text, query in _checks():

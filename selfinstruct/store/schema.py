@@ -18,60 +18,71 @@ from selfinstruct.errors import DamageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-FORMAT = 3
-"""Version of the tables below and of what their records hold; a run of another version is refused. 3: judges by rubric."""
+FORMAT = 4
+"""Version of the tables below and of what their records hold. 3: judges by rubric; 4: leases."""
+
+Text = sa.String().with_variant(sa.Text(collation="C"), "postgresql")
+"""Ordered by bytes everywhere: text order is admission order."""
 
 metadata = sa.MetaData()
 meta = sa.Table(
     "meta",
     metadata,
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("value", sa.String, nullable=False),
-    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("value", Text, nullable=False),
+    sa.Column("digest", Text, nullable=False),
 )
 calls = sa.Table(
     "calls",
     metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("work", sa.String, nullable=False),
-    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("work", Text, nullable=False),
+    sa.Column("stage", Text, nullable=False),
     sa.Column("request", sa.Integer, nullable=False),
-    sa.Column("prompt", sa.String, nullable=False),
+    sa.Column("prompt", Text, nullable=False),
     sa.Column("prompt_tokens", sa.Integer, nullable=False),
     sa.Column("completion_tokens", sa.Integer, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("digest", Text, nullable=False),
 )
 work = sa.Table(
     "work",
     metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("stage", Text, nullable=False),
     sa.Column("request", sa.Integer, nullable=False),
-    sa.Column("path", sa.String, nullable=False),
-    sa.Column("parent", sa.String, nullable=False),
+    sa.Column("path", Text, nullable=False),
+    sa.Column("parent", Text, nullable=False),
     sa.Column("made", sa.Integer, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False),
-    sa.Column("error", sa.String, nullable=True),
-    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("error", Text, nullable=True),
+    sa.Column("digest", Text, nullable=False),
     sa.Index("work_by_stage", "stage", "path"),
 )
 records = sa.Table(
     "records",
     metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("work", sa.String, nullable=False),
-    sa.Column("stage", sa.String, nullable=False),
+    sa.Column("id", Text, primary_key=True),
+    sa.Column("work", Text, nullable=False),
+    sa.Column("stage", Text, nullable=False),
     sa.Column("request", sa.Integer, nullable=False),
-    sa.Column("path", sa.String, nullable=False),
-    sa.Column("parent", sa.String, nullable=False),
-    sa.Column("fate", sa.String, nullable=False),
-    sa.Column("rule", sa.String, nullable=True),
+    sa.Column("path", Text, nullable=False),
+    sa.Column("parent", Text, nullable=False),
+    sa.Column("fate", Text, nullable=False),
+    sa.Column("rule", Text, nullable=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("digest", Text, nullable=False),
     sa.Index("records_by_stage", "stage", "fate", "path"),
     sa.Index("records_by_request", "request"),
 )
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("request", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("owner", Text, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+)
+"""Who works on a request, and until when (seconds since 1970, by the database's clock). Passing: no digest, nobody's record."""
 
 
 class CallRow(NamedTuple):
@@ -125,9 +136,22 @@ class Outcome:
 def pack(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as it is stored: its body compressed, and the digest (16 hex digits) by which damage is found."""
     stored = dict(row)
+    for column in _FREE_TEXT & stored.keys():
+        stored[column] = _storable(stored[column])
     if "body" in stored:
         stored["body"] = zlib.compress(row["body"].encode(), 1)
     return {**stored, "digest": seal(stored)}
+
+
+_FREE_TEXT = frozenset({"error", "rule", "value"})
+"""Columns of text that others wrote; bodies are bytes."""
+
+
+def _storable(text: str | None) -> str | None:
+    """Return text as every database takes it: no NUL, no half of a character."""
+    if text is None or (text.isascii() and "\x00" not in text):
+        return text
+    return text.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
 
 
 _BESIDE = frozenset({"body", "digest"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -9,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from selfinstruct.errors import NoRoomError, SelfInstructError
+from selfinstruct.errors import SelfInstructError, UnreachableError
 from selfinstruct.store.read import RunReader
 from selfinstruct.store.schema import CallRow, Outcome, calls, meta, pack, records, work
 
@@ -17,19 +18,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from selfinstruct.store.place import Hold, Place
+
+log = logging.getLogger(__name__)
+
 GATHER_SECONDS = 0.01
 """Answers that arrive within this time share a commit: the most work a kill can repeat, plus one commit."""
 
 QUEUE_LIMIT = 4096
 """Writes waiting for the disk before the runner has to wait too."""
 
+PATIENCE = 60.0
+"""Seconds for which a commit is tried again when the connection to its database is lost; then the run ends, resumably."""
+
+PAUSE = 0.5
+"""Seconds between two tries."""
+
 
 class RunStore(RunReader):
     """A run folder that this process owns. All writes go through one writer thread."""
 
-    def __init__(self, folder: Path, *, engine: sa.Engine, lock: IO[str]) -> None:
+    def __init__(self, folder: Path, *, place: Place, hold: Hold, lock: IO[str]) -> None:
         """Use `open_run` instead."""
-        super().__init__(folder, engine=engine)
+        super().__init__(folder, engine=hold.engine, place=place)
+        self._hold = hold
         self._lock = lock
         self._queue: queue.Queue[Sequence[tuple[sa.Executable, list[dict[str, Any]]]] | None] = queue.Queue(QUEUE_LIMIT)
         self._failure: BaseException | None = None
@@ -69,16 +81,14 @@ class RunStore(RunReader):
         """Raise what the writer met, so that no further call is sent.
 
         Raises:
-            NoRoomError: the disk refused a write.
+            NoRoomError: the disk refused a write. UnreachableError: the database is away, or another process took over.
             SelfInstructError: the writer failed in another way.
         """
         error = self._failure
-        if error is None:
-            return
-        msg = f"cannot write to {self.folder}: {getattr(error, 'orig', None) or error}"
-        if isinstance(error, sa.exc.OperationalError | OSError):
-            raise NoRoomError(msg, remedy=f"make room, then: selfinstruct resume {self.folder}") from error
-        raise SelfInstructError(msg, remedy=f"selfinstruct verify {self.folder}") from error
+        if isinstance(error, SelfInstructError):
+            raise error
+        if error is not None:
+            raise self.place.told(error, writing=True) from error
 
     def flush(self) -> None:
         """Wait until everything queued is committed."""
@@ -92,7 +102,7 @@ class RunStore(RunReader):
             self._queue.put(None)
             self._writer.join()
             self._writer = None
-        super().close()
+        self._hold.release()
         self._lock.close()
 
     def _put(self, statements: Sequence[tuple[sa.Executable, list[dict[str, Any]]]]) -> None:
@@ -117,17 +127,40 @@ class RunStore(RunReader):
                 return
 
     def _commit(self, group: Sequence[Sequence[tuple[sa.Executable, list[dict[str, Any]]]]]) -> None:
+        """Write a group in one transaction; where the connection is lost, once more when it is back."""
+        lost = 0.0
+        while True:
+            try:
+                if not lost or self._hold.regain():
+                    self._write(group, again=bool(lost))
+                    return
+            except sa.exc.DBAPIError as error:
+                if not self._hold.is_lost(error) or (lost and time.monotonic() - lost > PATIENCE):
+                    raise
+                if not lost:
+                    log.warning("%s; trying again for %.0f s", self.place.told(error, writing=True), PATIENCE)
+            else:
+                if time.monotonic() - lost > PATIENCE:
+                    msg = f"{self.place.name}: the connection came back, the right to write did not"
+                    raise UnreachableError(msg, remedy=f"selfinstruct resume {self.folder}")
+            lost = lost or time.monotonic()
+            time.sleep(PAUSE)
+
+    def _write(self, group: Sequence[Sequence[tuple[sa.Executable, list[dict[str, Any]]]]], *, again: bool) -> None:
         """One transaction; neighbouring inserts into one table become one executemany."""
-        inserts: dict[str, tuple[sa.Executable, list[dict[str, Any]]]] = {}
-        with self._engine.begin() as connection:
+        inserts: dict[sa.TableClause, list[dict[str, Any]]] = {}
+        with self._hold.transaction() as connection:
+
+            def write_out() -> None:
+                for table, waiting in inserts.items():
+                    connection.execute(self._hold.insert(table, again=again), waiting)
+                inserts.clear()
+
             for statements in group:
                 for statement, rows in statements:
                     if isinstance(statement, sa.Insert):  # packed by this thread: zlib lets the runner's go on
-                        inserts.setdefault(statement.table.name, (statement, []))[1].extend(map(pack, rows))
+                        inserts.setdefault(statement.table, []).extend(map(pack, rows))
                         continue
-                    for pending, waiting in inserts.values():
-                        connection.execute(pending, waiting)
-                    inserts.clear()
+                    write_out()
                     connection.execute(statement, rows)
-            for pending, waiting in inserts.values():
-                connection.execute(pending, waiting)
+            write_out()

@@ -10,7 +10,7 @@ from selfinstruct import pictures
 from selfinstruct.figures.bins import HUNDREDTHS, length_bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from selfinstruct.figures.bins import Bins, KeptDropped, Lengths
     from selfinstruct.figures.model import Counts, Figures
@@ -57,6 +57,13 @@ def funnel(figures: Figures, words: Words, links: Links, base: str) -> Markup:
     drawn = pictures.funnel(
         bars, title=title, words=said, link=lambda stage, rule: links.drops(base, stage=stage, rule=rule)
     )
+    return Markup(drawn)  # noqa: S704 - `pictures` escapes all that it is given
+
+
+def growth(rows: Mapping[int, int], words: Words) -> Markup:
+    """Return how many rows each version has."""
+    line = pictures.Line(words("number.rows"), [float(one) for one in rows.values()])
+    drawn = pictures.lines([f"v{version}" for version in rows], [line], title=words("chart.versions"))
     return Markup(drawn)  # noqa: S704 - `pictures` escapes all that it is given
 
 

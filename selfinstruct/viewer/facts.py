@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from selfinstruct.catalogue.version import AUDIT, CARD, DIFF, Ref
 from selfinstruct.figures.model import Figures
 from selfinstruct.viewer import sending, texts
-from selfinstruct.viewer.charts import charts, funnel, singles
+from selfinstruct.viewer.charts import charts, funnel, growth, singles
 from selfinstruct.viewer.folding import terms
 from selfinstruct.viewer.index import ORDERS, Asked
 from selfinstruct.viewer.library import ShownRun, ShownVersion
@@ -45,6 +45,8 @@ def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
     """One version, or a run: its numbers, pictures, downloads and papers."""
     manifest, figures = shown.manifest, shown.figures
     name = manifest.name if manifest else ""
+    versions = library.sets().get(name, [])
+    sizes = {one: library.version(Ref(name, one)).manifest.rows.get("sft", 0) for one in versions}
     drawn = charts(figures, words, links, shown.base) if figures else {}
     if manifest is None:
         drawn.pop("funnel", None)  # a run shows the one of this very moment
@@ -52,7 +54,8 @@ def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
         "shown": shown,
         "manifest": manifest,
         "trial": shown.trial,
-        "versions": library.sets().get(name, [])[::-1],
+        "versions": versions[::-1],
+        "growth": growth(sizes, words) if len(versions) > 1 else "",
         "numbers": numbers(manifest, figures, words),
         "charts": drawn,
         "singles": singles(figures, words) if figures else [],

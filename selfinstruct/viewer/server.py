@@ -75,6 +75,7 @@ def app(library: Library, *, hosts: Collection[str]) -> ASGIApp:
         Route("/catalogue.json", server.head),
         Route("/files/{name}/{version}/{path:path}", server.file),
         Route("/static/{file:path}", server.static),
+        Route("/favicon.ico", server.icon),
     ]
     handlers: dict[Any, Any] = {
         HTTPException: lambda request, error: server.refusal(error.status_code, request),
@@ -251,6 +252,11 @@ class _Server:
             raise HTTPException(404)
         kind = mimetypes.guess_type(path.name)[0] or "text/plain"
         return FileResponse(path, media_type=kind, headers={"cache-control": "no-cache"})
+
+    def icon(self, request: Request) -> Response:
+        """What a browser asks for where it got a part of a page alone."""
+        del request
+        return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml")
 
     # what is no page
 

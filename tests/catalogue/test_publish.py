@@ -11,13 +11,19 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from selfinstruct import recipe as recipes
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import VIEWS, Ref
-from selfinstruct.errors import DamageError, NoRoomError, SelfInstructError
+from selfinstruct.cli import main  # noqa: F401 - registers the commands
+from selfinstruct.cli._shared import app
+from selfinstruct.errors import BadInputError, DamageError, Exit, NoRoomError, SelfInstructError
 from selfinstruct.files import sha256
+from selfinstruct.pipeline import run_sync
 from selfinstruct.records import Fate
+from selfinstruct.runner import Limits
 from selfinstruct.runs import open_stored
 from tests.support.published import make_run
 from tests.support.running import command, eventually, running
@@ -91,11 +97,9 @@ def test_a_dataset_that_exists_is_added_to_or_replaced_when_that_is_said(run: Pa
     assert "exists, and is never changed" in refused(other, "tiny@1", url, replace=True)
     assert "is not the next one: 2 is" in refused(other, "tiny@3", url, replace=True)
     assert everything(tmp_path / "catalogue") == before
-    done = command(
-        "run", "demo", "-n", 6, "--seed", 43, "-q", "-o", tmp_path / "next",
-        "--against", tmp_path / "catalogue" / "tiny" / "1" / "data" / "sft",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    shards = str(tmp_path / "catalogue" / "tiny" / "1" / "data" / "sft")
+    flags = {"seed": 43, "stages.bootstrap.gates.rouge.against": [shards]}
+    run_sync(recipes.load("demo", environment={}, flags=flags), tmp_path / "next", target=6)
     added = publish_run(tmp_path / "next", "tiny@2", url, add=True)
     assert (added.manifest.base, added.manifest.rows["sft"], added.manifest.added["sft"]) == (1, 26, 6)
     assert [row["version"] for row in added.rows("sft")] == [1] * 20 + [2] * 6
@@ -139,8 +143,10 @@ def test_a_run_that_goes_on_or_was_killed_is_refused(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         assert "has not ended" in refused(tmp_path / "run", "tiny", str(tmp_path / "c"), trial=True)
-    done = command("resume", tmp_path / "run", "--max-tokens", 60_000, "-q", timeout=60)
-    assert done.returncode == 4, done.stderr
+    with open_stored(tmp_path / "run") as stored:
+        recipe = stored.recipe
+    report = run_sync(recipe, tmp_path / "run", target=1_000_000, limits=Limits(tokens=60_000))
+    assert report.exit_status is Exit.BUDGET
     assert publish_run(tmp_path / "run", "tiny", str(tmp_path / "c"), trial=True).manifest.ended == "tokens"
 
 
@@ -172,10 +178,12 @@ def test_a_run_that_is_not_sound_is_refused(damage: str, told: str, tmp_path: Pa
 
 def test_a_cut_publishes_what_it_keeps(run: Path, tmp_path: Path) -> None:
     """As `refilter` counts; what it drops stands among the dropped; thresholds stand in the manifest."""
-    done = command("publish", run, "tiny", "--catalogue", tmp_path, "--trial", "--min-score", 5, "--json")
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(
+        app, ["publish", str(run), "tiny", "--catalogue", str(tmp_path), "--trial", "--min-score", "5", "--json"]
+    )
+    assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
-    books = json.loads(command("refilter", run, "--min-score", 5, "--json").stdout)
+    books = json.loads(CliRunner().invoke(app, ["refilter", str(run), "--min-score", "5", "--json"]).stdout)
     assert told["rows"]["sft"] == books["kept"] < 20
     assert told["cut"] == {"min_score": 5.0}
     made = Catalogue(str(tmp_path)).version(Ref("tiny"))
@@ -183,8 +191,10 @@ def test_a_cut_publishes_what_it_keeps(run: Path, tmp_path: Path) -> None:
     below = [row for row in made.rows("dropped") if row["rule"] == "score"]
     assert len(below) == books["dropped"]["score"]
     assert {row["threshold"] for row in below} == {"5.0"}
-    assert command("publish", run, "tiny", "--catalogue", tmp_path, "--min-margin", 1).returncode == 2
-    assert command("publish", run, "other", "--catalogue", tmp_path, "--min-score", 9).returncode == 2
+    for options in (["--min-margin", "1"], ["--min-score", "9"]):
+        done = CliRunner().invoke(app, ["publish", str(run), "other", "--catalogue", str(tmp_path), *options])
+        assert isinstance(done.exception, BadInputError)
+    assert Catalogue(str(tmp_path)).names() == ["tiny"]
 
 
 def test_no_room_leaves_nothing(run: Path, tmp_path: Path) -> None:
@@ -197,7 +207,7 @@ def test_no_room_leaves_nothing(run: Path, tmp_path: Path) -> None:
     assert (done.returncode, "cannot write" in done.stderr) == (3, True), done.stderr
     assert Catalogue(str(tmp_path / "c")).names() == []
     assert list((tmp_path / "c" / "tiny").iterdir()) == []
-    assert command("publish", folder, "tiny", "--catalogue", tmp_path / "c").returncode == 0
+    publish_run(folder, "tiny", str(tmp_path / "c"))
     (tmp_path / "file").write_text("x")
     with pytest.raises(NoRoomError):
         publish_run(run, "tiny", str(tmp_path / "file"), trial=True)

@@ -11,7 +11,8 @@ import pytest
 
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.verify import find, verify
-from selfinstruct.errors import BadInputError
+from selfinstruct.catalogue.version import Ref
+from selfinstruct.errors import BadInputError, DamageError
 from tests.support.published import make_catalogue
 from tests.support.running import command
 
@@ -127,3 +128,18 @@ def test_a_damaged_version_hides_no_other(sound: Path, tmp_path: Path) -> None:
     done = command("datasets", "list", "--catalogue", root)
     assert (done.returncode, done.stdout.split()[0]) == (1, "tiny@2")
     assert "other/2/manifest.json" in done.stderr
+
+
+def test_reading_what_is_damaged_names_the_shard(sound: Path, tmp_path: Path) -> None:
+    """No traceback of a library; a manifest of a later format is no damage."""
+    root = tmp_path / "catalogue"
+    shutil.copytree(sound, root)
+    version = Catalogue(str(root)).version(Ref("tiny", 1))
+    write(root / "tiny/1/data/sft/train-00000.parquet", "no Parquet")
+    (root / "tiny/1/data/seeds/train-00000.parquet").unlink()
+    for view in ("sft", "seeds"):
+        with pytest.raises(DamageError, match=f"tiny/1/data/{view}/train-00000.parquet: cannot be read"):
+            list(version.rows(view))
+    edit(root / "tiny/2/manifest.json", '"format": 1', '"format": 2, "new": true')
+    with pytest.raises(BadInputError, match="is of format 2"):
+        Catalogue(str(root)).version(Ref("tiny", 2))

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.published import make_catalogue
 from tests.support.running import command
-from tests.support.viewing import make_shown
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    make_shown(folder, versions=1, n=10)
+    make_catalogue(folder, versions=1, n=10)
     return folder
 
 

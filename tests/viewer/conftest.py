@@ -9,14 +9,15 @@ import pytest
 
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.viewer.library import Library
-from tests.support.viewing import Viewer, browse, make_shown
+from tests.support.published import make_catalogue
+from tests.support.viewing import Viewer, browse
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with run-1, run-2 and a catalogue of their two versions."""
     folder = tmp_path_factory.mktemp("made")
-    make_shown(folder, versions=2, n=20)
+    make_catalogue(folder, versions=2, n=20)
     return folder
 
 

@@ -109,7 +109,7 @@ def test_a_version_without_figures_and_papers_is_shown(own: Path) -> None:
         else:
             (root / "figures.json").write_text(change, encoding="utf-8")
         with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
-            assert "<svg" not in viewer.page("/d/tiny/1")
+            assert "chart-scores" not in viewer.page("/d/tiny/1")
             assert "data-item" in viewer.page("/d/tiny/1/rows")
             assert viewer.get("/d/tiny/1/against/2").status_code == 200
 

@@ -25,7 +25,7 @@ from selfinstruct.viewer.index import Asked
 from selfinstruct.viewer.library import Library
 from selfinstruct.viewer.lineage import read
 from selfinstruct.viewer.prompted import prompt
-from tests.support.hostile import Page
+from tests.support.markup import Page
 from tests.support.viewing import Viewer, browse
 
 

@@ -15,7 +15,7 @@ from selfinstruct.catalogue.version import Ref
 from selfinstruct.viewer.guard import HEADERS
 from selfinstruct.viewer.library import Library
 from selfinstruct.viewer.server import app
-from tests.support.hostile import Page
+from tests.support.markup import Page
 from tests.support.viewing import HOST, Viewer, browse
 
 PAGES = ["/", "/d/tiny/2", "/d/tiny/2/rows", "/d/tiny/2/drops", "/d/tiny/1/against/2", "/catalogue.json", "/static/viewer.css",

@@ -11,7 +11,7 @@ from selfinstruct.text.rouge import f_measure
 from selfinstruct.text.tokens import TOKENIZERS, spans
 from selfinstruct.viewer.papers import paper
 from selfinstruct.viewer.texts import LONGEST, differences, found, line, overlap, shown
-from tests.support.hostile import Page, payloads
+from tests.support.markup import Page, payloads
 
 TEXTS = [
     "Name three rivers in Wales.", "가장 긴 강 세 개를 말해 보세요.", "漢字とかなの文", "ภาษาไทย ง่าย", "Ⅳ ﬁne Straße ×2", "👩‍👩‍👧 emoji ✓", "é e\u0301", "",

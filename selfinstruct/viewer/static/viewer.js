@@ -66,6 +66,7 @@ function threshold(figure) {
     event.preventDefault();
     line.focus({ focusVisible: false });
   });
+  line.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // Chromium pans all the same
   line.addEventListener("pointermove", (event) => line.hasPointerCapture(event.pointerId) && set(at(event)));
   line.addEventListener("keydown", (event) => {
     const value = Number(line.dataset.value);
