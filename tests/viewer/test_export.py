@@ -20,9 +20,9 @@ from selfinstruct.viewer.library import Library
 from selfinstruct.viewer.lineage import read
 from selfinstruct.viewer.steps import LONGEST, steps_of
 from selfinstruct.viewer.wording import languages
-from tests.support.hostile import HOSTILE, Page
+from tests.support.evil import make_hostile
+from tests.support.markup import MARKUP, Page
 from tests.support.running import command, eventually, progressed, running
-from tests.viewer.test_hostile import hostile  # noqa: F401 - the fixture
 
 
 def held(data: Path, kind: str) -> list[Any]:
@@ -166,13 +166,13 @@ def test_many_chunks_and_processes(catalogue: Catalogue, tmp_path: Path, monkeyp
     assert len(dropped(data)) == version.manifest.rows["dropped"]
 
 
-def test_hostile_rows_are_strings_of_json_and_pages_hold_none_of_them(hostile: Path, tmp_path: Path) -> None:  # noqa: F811 - the fixture
+def test_hostile_rows_are_strings_of_json_and_pages_hold_none_of_them(tmp_path: Path) -> None:
     """A script of rows is one call with JSON; a page's markup is ours alone."""
     out = tmp_path / "out"
-    export(Part(Catalogue(str(hostile)), None), out)
+    export(Part(Catalogue(str(make_hostile(tmp_path / "hostile"))), None), out)
     data = out / "d" / "evil" / "1" / "data"
     said = [row[1] for row in held(data, "rows")]
-    assert all(text in said for text in HOSTILE if len(text) < chunks.LONGEST and text.isascii())
+    assert all(text in said for text in MARKUP if len(text) < chunks.LONGEST and text.isascii())
     assert len(held(data, "lineages")) == len(said)
     assert dropped(data)
     for path in out.rglob("*.html"):

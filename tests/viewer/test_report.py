@@ -14,9 +14,9 @@ from selfinstruct.figures.count import of_run
 from selfinstruct.runs import open_stored
 from selfinstruct.viewer import report
 from selfinstruct.viewer.wording import words
-from tests.support.hostile import HOSTILE
+from tests.support.evil import make_hostile
+from tests.support.markup import MARKUP
 from tests.support.running import command, eventually, progressed, running
-from tests.viewer.test_hostile import hostile  # noqa: F401 - the fixture
 
 MAILED = 500_000
 """Bytes of a report, at most."""
@@ -116,13 +116,13 @@ def test_a_run_that_goes_on_has_a_report(tmp_path: Path) -> None:
     assert words("en")("ended.open") in html
 
 
-def test_hostile_text_stays_text(hostile: Path) -> None:  # noqa: F811 - the fixture
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
     """Whatever stands in a version's figures, papers, recipe and manifest is shown and never markup."""
-    told = report.of_published(Catalogue(str(hostile)).version(Ref("evil", 1)))
+    told = report.of_published(Catalogue(str(make_hostile(tmp_path / "hostile"))).version(Ref("evil", 1)))
     for language in ("en", "ko"):
         read = _sound(report.html(told, words(language)))
         assert "alert(1)" in read.text
-        assert HOSTILE[0] in read.text
+        assert MARKUP[0] in read.text
 
 
 def test_a_file_that_is_no_report_is_not_written_over(made: Path, tmp_path: Path) -> None:
