@@ -34,6 +34,7 @@ LAYERS = [
     {"figures"},
     {"catalogue"},
     {"extend", "download"},
+    {"working", "nightly"},
     {"console"},
     {"viewer"},
     {"cli"},

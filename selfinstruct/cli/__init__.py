@@ -14,7 +14,7 @@ import typer
 
 from selfinstruct import __version__
 
-from selfinstruct.cli import making, looking, calibrating, data, auditing  # isort: skip - the order of --help
+from selfinstruct.cli import making, working, looking, reporting, calibrating, data, auditing  # isort: skip - order of --help
 from selfinstruct.cli import cataloguing, datasets, downloading, viewing, before, serving  # isort: skip - the same
 from selfinstruct.cli._shared import app, say
 from selfinstruct.errors import Exit, SelfInstructError
@@ -31,8 +31,10 @@ __all__ = [
     "looking",
     "main",
     "making",
+    "reporting",
     "serving",
     "viewing",
+    "working",
 ]
 
 

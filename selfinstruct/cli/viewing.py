@@ -25,6 +25,10 @@ def view(
         typer.Option("--catalogue", envvar="SELFINSTRUCT_CATALOGUE", help="Folder or URL [default: catalogue]."),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="DIR", help="Serve nothing: write the pages as files to this folder."),
+    ] = None,
     *,
     open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
     serve: Annotated[
@@ -32,6 +36,9 @@ def view(
     ] = False,
 ) -> None:
     """Look at a catalogue, a dataset or a run in a browser; nothing leaves this machine. Ctrl-C ends it."""
+    if export is not None:
+        _export(target, catalogue, export)
+        return
     try:
         from selfinstruct.viewer import serving
     except ModuleNotFoundError as error:
@@ -46,6 +53,23 @@ def view(
             say(f"serving {library.where}; to fetch from it: selfinstruct download NAME --from {url} -o NAME")
         server.start(library, page=f"{url}{path}" if open_it and not serve else "")
     say("stopped")
+
+
+def _export(target: str | None, catalogue: str | None, out: Path) -> None:
+    from selfinstruct.catalogue.place import Catalogue
+    from selfinstruct.catalogue.version import ref
+    from selfinstruct.viewer.export import Part, export
+    from selfinstruct.viewer.library import Library
+
+    library, _ = _library(target, catalogue)
+    if library.run is None:
+        library = Part(Catalogue(catalogue or "catalogue"), None if target is None else ref(target))
+    else:
+        library = Library(run=library.run.folder)
+    rows = export(library, out)
+    typer.echo(out / "index.html")
+    size = sum(path.stat().st_size for path in out.rglob("*"))
+    say(f"{rows:,} rows in {size / 1e6:,.1f} MB; open it in a browser, or put the folder on any web server")
 
 
 def _library(target: str | None, catalogue: str | None) -> tuple[Library, str]:

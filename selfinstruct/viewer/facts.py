@@ -19,6 +19,7 @@ from selfinstruct.viewer.lineage import read
 from selfinstruct.viewer.prompted import prompt
 
 if TYPE_CHECKING:
+    from selfinstruct.catalogue.version import Version
     from selfinstruct.viewer.library import Library, Shown
     from selfinstruct.viewer.links import Links
     from selfinstruct.viewer.wording import Words
@@ -67,7 +68,7 @@ def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
         "trial": shown.trial,
         "versions": versions[::-1],
         "growth": growth(sizes, words) if len(sizes) > 1 else "",
-        "numbers": numbers(shown, words),
+        "numbers": numbers(manifest, figures, words),
         "charts": drawn,
         "singles": singles(figures, words) if figures else [],
         "formats": downloads(shown, library, links),
@@ -76,9 +77,8 @@ def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
     }
 
 
-def numbers(shown: Shown, words: Words) -> list[tuple[str, str, str]]:
+def numbers(manifest: Version | None, figures: Figures | None, words: Words) -> list[tuple[str, str, str]]:
     """Return (name, value, what is to be said of it) of the large numbers."""
-    manifest, figures = shown.manifest, shown.figures
     told: list[tuple[str, str, str]] = []
     if manifest is not None:
         added = words("number.added", n=manifest.added.get("sft", 0)) if manifest.base else ""
@@ -109,7 +109,7 @@ def numbers(shown: Shown, words: Words) -> list[tuple[str, str, str]]:
 def downloads(shown: Shown, library: Library, links: Links) -> list[Fact]:
     """Return for each format its name, its command, and where its rows are sent from; files as they are first."""
     manifest = shown.manifest
-    if manifest is None or library.catalogue is None:
+    if manifest is None or library.catalogue is None or not links.live:
         return []
     place = shlex.quote(library.catalogue.root)
     found = []

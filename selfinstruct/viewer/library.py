@@ -6,7 +6,6 @@ An index is built by the first who asks, in a thread of its own; until it is the
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 import threading
 import time
@@ -29,6 +28,7 @@ from selfinstruct.text.rouge import NoveltyIndex
 from selfinstruct.text.show import printable
 from selfinstruct.viewer import cache
 from selfinstruct.viewer.index import Index, build
+from selfinstruct.viewer.lineage import HEAD, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,9 +44,6 @@ COMPARED = 200_000
 """Instructions among which a nearest one is looked for, at most: the index of these takes some 300 MB."""
 AT_ONCE, NEAR = 2000, 100
 """Rows of a shard that are unpacked at once: of all of them, and around a lineage."""
-HEAD = 64
-"""Characters of a lineage in which the id of its instruction stands."""
-_ROOT = re.compile(r'^\[\{"id": "([^"\\]{1,40})"')
 
 
 class Preparing(Exception):  # noqa: N818 - no error: come again
@@ -183,11 +180,15 @@ class ShownVersion(Shown):
 
     def _views(self) -> Iterator[tuple[str, Fact]]:
         for view in ("sft", "dropped", "seeds"):
-            for shard in self.manifest.shards(view):
-                with self._opened(shard) as file:
-                    for batch in file.iter_batches(AT_ONCE):
-                        yield from ((view, row) for row in batch.to_pylist())
+            yield from ((view, row) for row in self.rows(view))
         yield from (("lineage", spot) for spot in self._spots())
+
+    def rows(self, view: str) -> Iterator[Fact]:
+        """Yield the rows of a view, the oldest first."""
+        for shard in self.manifest.shards(view):
+            with self._opened(shard) as file:
+                for batch in file.iter_batches(AT_ONCE):
+                    yield from batch.to_pylist()
 
     def _spots(self) -> Iterator[Fact]:
         """Yield where the lineage of each row lies; of its text only the beginning is looked at."""
@@ -200,9 +201,9 @@ class ShownVersion(Shown):
                     for batch in file.iter_batches(NEAR, row_groups=[part], columns=["id", "lineage"]):
                         heads = pc.utf8_slice_codeunits(batch["lineage"], 0, HEAD).to_pylist()
                         for one, head in zip(batch["id"].to_pylist(), heads, strict=True):
-                            found = _ROOT.match(head or "")
-                            root = found[1] if found else None
-                            yield {"id": one, "shard": shard, "part": part, "offset": next(offsets), "root": root}
+                            yield {
+                                "id": one, "shard": shard, "part": part, "offset": next(offsets), "root": root_of(head or ""),
+                            }  # fmt: skip
 
     @contextmanager
     def _opened(self, shard: str) -> Iterator[Any]:

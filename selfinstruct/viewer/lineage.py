@@ -6,10 +6,15 @@ Reads what `catalogue.views` wrote, which may come from anywhere: nothing is tak
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 Fact = dict[str, Any]
+
+HEAD = 64
+"""Characters of a lineage in which the id of its instruction stands."""
+_ROOT = re.compile(r'^\[\{"id": "([^"\\]{1,40})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,12 @@ class Lineage:
     answers: tuple[Answer, ...] = ()
     pair: Pair | None = None
     calls: tuple[Call, ...] = ()
+
+
+def root_of(text: str) -> str | None:
+    """Return the id of the instruction that a stored lineage begins with, of which the first `HEAD` characters are enough."""
+    found = _ROOT.match(text)
+    return found[1] if found else None
 
 
 def read(steps: list[Fact], row: Fact, recipe: Fact) -> Lineage:
@@ -171,7 +182,7 @@ def _calls(records: list[tuple[Fact, Fact]], recipe: Fact) -> tuple[Call, ...]:
         provenance = _dict(one.get("provenance"))
         stage = str(step.get("stage", ""))
         for number, call in enumerate(map(_dict, _list(step.get("calls")))):
-            key = stage, json.dumps(call, sort_keys=True), number
+            key = stage, repr(call), number
             usage = _dict(call.get("usage"))
             if key not in found or (not found[key].seed and provenance):  # what was dropped unread does not know
                 found[key] = Call(

@@ -10,6 +10,10 @@ class Links:
 
     live = True
     """Whether a server answers: searches, nearest neighbours, a run that goes on."""
+    policy = ""
+    """Content-Security-Policy that stands in the pages themselves; a server says its own."""
+    scripts: tuple[str, ...] = ("viewer.js",)
+    """Files of viewer/static."""
 
     def home(self) -> str:
         """The catalogue, or the run where there is no catalogue."""
@@ -30,6 +34,10 @@ class Links:
     def rows(self, base: str, **asked: object) -> str:
         """Rows; `asked` as in the form of the page."""
         return f"{base}/rows{_query(asked)}"
+
+    def rows_from(self, base: str) -> str:
+        """Rows from a score on, which is put behind it."""
+        return f"{base}/rows?min="
 
     def row(self, base: str, one: str) -> str:
         """One row."""

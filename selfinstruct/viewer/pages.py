@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+import json
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,9 @@ def _templates() -> Environment:
         percent=_percent,
         size=_size,
         figure=_figure,
+        duration=_duration,
+        json=partial(json.dumps, ensure_ascii=False),
+        money=_money,
     )
     return templates
 
@@ -78,6 +82,16 @@ def _figure(told: object) -> str:
 
 def _percent(share: float | None) -> str:
     return NOTHING if share is None else f"{100 * share:.1f} %"
+
+
+def _duration(seconds: int) -> str:
+    """Return a time as h:mm:ss."""
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _money(amount: float) -> str:
+    """Return an amount in whatever currency the prices were given in."""
+    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}".rstrip("0").rstrip(".")
 
 
 def _size(number: float) -> str:

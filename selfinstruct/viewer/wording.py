@@ -31,6 +31,10 @@ class Words:
         """Return the text of `group.name`, or `name` itself where there is none: names of rules, stages, scripts."""
         return self._texts.get(f"{group}.{name}", name)
 
+    def group(self, name: str) -> dict[str, str]:
+        """Return all texts of a group, by their names in it."""
+        return {key.removeprefix(f"{name}."): text for key, text in self._texts.items() if key.startswith(f"{name}.")}
+
     @property
     def keys(self) -> set[str]:
         """All keys."""

@@ -51,7 +51,7 @@ function threshold(figure) {
     output.textContent = told.dataset.keptWords.replace(/\{(\w+)\}/g, (_, name) => words[name]);
     output.dataset.kept = kept;
     line.setAttribute("aria-valuetext", output.textContent);
-    open.href = `${open.dataset.rows}?min=${value}`;
+    open.href = `${open.dataset.rows}${value}`;
     open.hidden = false;
   }
 
