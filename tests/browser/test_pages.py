@@ -154,7 +154,7 @@ def test_the_threshold_is_dragged_by_a_finger(chromium: Browser, site: str) -> N
         assert page.evaluate("scrollY") == scrolled
 
 
-@pytest.mark.parametrize(("asked", "rows"), [("산책길", 1), ("편지", 1), ("값", 1), ("세", 3), ("없는말", 0)])
+@pytest.mark.parametrize(("asked", "rows"), [("산책길", 1), ("편지", 1), ("값", 1), ("세", 4), ("없는말", 0)])
 def test_search_in_korean(desk: Watched, asked: str, rows: int) -> None:
     """Rows are found while one types, by any part of a word, one syllable too, and the part is marked."""
     page = desk.go(f"{BASE}/rows")

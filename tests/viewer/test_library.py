@@ -151,7 +151,7 @@ def test_a_half_written_version_is_not_there(own: Path) -> None:
 
 def test_who_comes_early_is_asked_to_come_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the index is being built, a page says how far it is, and asks for itself again; then it is there."""
-    monkeypatch.setitem(ShownVersion.index.__kwdefaults__, "patience", 0)
+    monkeypatch.setattr(ShownVersion.index, "__kwdefaults__", {"patience": 0})
     with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
         first = viewer.get("/d/tiny/2/rows?lang=ko")
         assert first.status_code == 202
