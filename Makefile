@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --python $(BIN)/python" || echo "$(BIN)/python -m pip install --disable-pip-version-check")
 
-.PHONY: demo test test-prefect test-vllm test-trainers lint types faults benchmarks clean
+.PHONY: demo test test-prefect test-vllm test-trainers test-browser lint types faults benchmarks clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,9 @@ test-vllm: $(VENV)/dev        ## a real vLLM server on CPU, in an environment of
 
 test-trainers: $(VENV)/dev    ## TRL's trainers on our exports, in an environment of its own
 	$(BIN)/python -m pytest -q tests/trainers
+
+test-browser: $(VENV)/dev     ## the viewer in a real Chromium; SELFINSTRUCT_PICTURES=docs/pictures takes its pictures
+	$(BIN)/python -m pytest -q tests/browser
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

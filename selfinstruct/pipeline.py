@@ -329,8 +329,8 @@ async def _watched(
             runner.cancel()
         interrupted.append(True)
 
-    signals = (signal.SIGINT, signal.SIGTERM) if handle_signals else ()
-    for one in signals:
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM) if handle_signals}
+    for one in before:
         loop.add_signal_handler(one, interrupt)
     teller = asyncio.create_task(keep_telling())
     try:
@@ -340,8 +340,9 @@ async def _watched(
         with suppress(asyncio.CancelledError):
             await teller
         tell()
-        for one in signals:
+        for one, handler in before.items():
             loop.remove_signal_handler(one)
+            signal.signal(one, handler)  # whoever called us may have had one of their own
 
 
 def _report(recipe: Recipe, folder: Path, target: int, ended: Ended, *, reused: int) -> Report:

@@ -49,6 +49,18 @@ def views(run: StoredRun, *, version: int, cut: Cut | None = None) -> Iterator[t
         yield "seeds", {**task.model_dump(exclude={"instances"}), "instances": instances}
 
 
+def lineage_of(run: StoredRun, wanted: str) -> list[Fact]:
+    """Return the lineage of the row of that id, as the view of that name has it; empty when there is no such row."""
+    found = next((row for row, _ in run.store.find(wanted) if row.id == wanted), None)
+    if found is None:
+        return []
+    group = sorted(run.store.of_requests([found.request]), key=lambda one: (one[0].path, one[0].stage))
+    works = dict.fromkeys(row.work for row, _ in group)
+    family = _Family(group, ((work, reply) for work in works for _, reply in run.store.calls_of(work)))
+    record = next(body["record"] for row, body in group if row.id == wanted)
+    return family.lineage(Row.model_validate(record)) if found.stage == run.tree.rows else []
+
+
 class _InStep:
     """What is ordered by path, handed out request by request."""
 

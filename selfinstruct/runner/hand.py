@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from selfinstruct.errors import SelfInstructError, UnreachableError
 from selfinstruct.runner import restore
 from selfinstruct.runner.ask import Asker, open_lanes
-from selfinstruct.runner.plan import Ended, StopError, Tally
-from selfinstruct.runner.run import DRAIN_SECONDS, TUNE_SECONDS
+from selfinstruct.runner.plan import DRAIN_SECONDS, Ended, StopError, Tally
+from selfinstruct.runner.run import TUNE_SECONDS
 from selfinstruct.runner.told import Told
 from selfinstruct.runner.tree import Tree
 from selfinstruct.runner.walk import Walker

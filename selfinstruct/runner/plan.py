@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 AnyStage = Stage[Any, Any]
 
 
+DRAIN_SECONDS = 60.0
+"""Answers still under way when a run is stopped are awaited for so long, unless said otherwise; then their records stay open."""
+
+
 class StopError(Exception):
     """Raised inside a lineage when the run stops: its work stays open."""
 
@@ -62,6 +66,8 @@ class Limits:
     cost: float | None = None
     """In the currency of `price`, which says what tokens and hours cost."""
     price: Price = field(default_factory=Price)
+    drain: float = DRAIN_SECONDS
+    """Seconds that answers under way are awaited when the run is stopped."""
 
 
 @dataclass(slots=True)

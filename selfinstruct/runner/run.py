@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 TUNE_SECONDS = 1.0
 """Between two looks at the servers."""
 
-DRAIN_SECONDS = 60.0
-"""Answers still under way when a run is stopped are awaited for so long; then their records stay open."""
-
 
 class Runner:
     """One run in progress."""
@@ -143,7 +140,7 @@ class Runner:
             if self._crew is not None:
                 self._crew.stop(ended.reason, ended.closing)
             if ended.closing is None:  # a call that waits for an absent server must not hold the end up
-                asyncio.get_running_loop().call_later(DRAIN_SECONDS, self.cancel)
+                asyncio.get_running_loop().call_later(self._limits.drain, self.cancel)
         for turn in self._turns.values():
             if not turn.done():
                 turn.set_exception(StopError())

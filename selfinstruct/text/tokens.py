@@ -24,6 +24,11 @@ _ONE_BY_ONE = re.compile(rf"[{_HAN_KANA}{_HANGUL}{_CLUSTERED}]")
 # Characters that show nothing of their own (joiners, direction marks, soft hyphens, variation selectors) are no part of
 # a token: one text is typed with them, the next without. U+200B is not among them: it stands between words.
 _VARIATION = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_COMPOSED = re.compile(
+    r".(?:[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u093c\u1160-\u11ff\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f])*",
+    re.DOTALL,
+)
+"""A character with what is written as its marks: NFKC makes one of them."""
 _SHAPE = re.compile(r"om*|w[wm]*")
 
 
@@ -44,6 +49,24 @@ def unicode_tokens(text: str) -> list[str]:
     shown = [one for one in unicodedata.normalize("NFKC", text).lower() if _kind(one)]
     shape, plain = "".join(map(_kind, shown)), "".join(shown)
     return [plain[found.start() : found.end()] for found in _SHAPE.finditer(shape)]
+
+
+def spans(text: str, tokenizer: str) -> list[tuple[str, int, int]]:
+    """Return the tokens of `text` with their places in it, start and end: to show what two texts share.
+
+    Where NFKC makes several tokens of one character, they have the same place.
+    """
+    if tokenizer == "rouge" or text.isascii():
+        return [(found[0].lower(), found.start(), found.end()) for found in re.finditer("[A-Za-z0-9]+", text)]
+    kept = [
+        (one, found.span())
+        for found in _COMPOSED.finditer(text)
+        for one in unicodedata.normalize("NFKC", found[0]).lower()
+        if _kind(one)
+    ]
+    shape, plain = "".join(_kind(one) for one, _ in kept), "".join(one for one, _ in kept)
+    tokens = ((found.start(), found.end()) for found in _SHAPE.finditer(shape))
+    return [(plain[start:end], kept[start][1][0], kept[end - 1][1][1]) for start, end in tokens]
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,0 +1,95 @@
+"""Commands that show: view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfinstruct.cli._shared import app, say
+from selfinstruct.errors import BadInputError
+
+if TYPE_CHECKING:
+    from selfinstruct.viewer.library import Library
+
+
+@app.command()
+def view(
+    target: Annotated[
+        str | None,
+        typer.Argument(help="Run folder, or dataset [default: the catalogue].", metavar="[RUN|NAME[@VERSION]]"),
+    ] = None,
+    catalogue: Annotated[
+        str | None,
+        typer.Option("--catalogue", envvar="SELFINSTRUCT_CATALOGUE", help="Folder or URL [default: catalogue]."),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="DIR", help="Serve nothing: write the pages as files to this folder."),
+    ] = None,
+    *,
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Open nothing: serve the catalogue, to `download --from URL` too.")
+    ] = False,
+) -> None:
+    """Look at a catalogue, a dataset or a run in a browser; nothing leaves this machine. Ctrl-C ends it."""
+    if export is not None:
+        _export(target, catalogue, export)
+        return
+    try:
+        from selfinstruct.viewer import serving
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"starlette", "uvicorn", "markdown_it"}:
+            raise
+        msg = f"the viewer is not installed: no {str(error.name).partition('.')[0]}"
+        raise BadInputError(msg, remedy="pip install 'selfinstruct[view]'") from None
+    library, path = _library(target, catalogue)
+    with serving.listening(port) as (server, url):
+        typer.echo(f"{url}{path}")
+        if serve:
+            say(f"serving {library.where}; to fetch from it: selfinstruct download NAME --from {url} -o NAME")
+        server.start(library, page=f"{url}{path}" if open_it and not serve else "")
+    say("stopped")
+
+
+def _export(target: str | None, catalogue: str | None, out: Path) -> None:
+    from selfinstruct.catalogue.place import Catalogue
+    from selfinstruct.catalogue.version import ref
+    from selfinstruct.viewer.export import Part, export
+    from selfinstruct.viewer.library import Library
+
+    library, _ = _library(target, catalogue)
+    if library.run is None:
+        library = Part(Catalogue(catalogue or "catalogue"), None if target is None else ref(target))
+    else:
+        library = Library(run=library.run.folder)
+    rows = export(library, out)
+    typer.echo(out / "index.html")
+    size = sum(path.stat().st_size for path in out.rglob("*"))
+    say(f"{rows:,} rows in {size / 1e6:,.1f} MB; open it in a browser, or put the folder on any web server")
+
+
+def _library(target: str | None, catalogue: str | None) -> tuple[Library, str]:
+    """Return what there is to look at, and the page to begin with."""
+    from selfinstruct.catalogue.place import Catalogue
+    from selfinstruct.catalogue.version import ref
+    from selfinstruct.viewer.library import Library
+    from selfinstruct.viewer.links import Links
+
+    if target is not None and (Path(target) / "run.db").is_file():
+        return Library(Catalogue(catalogue) if catalogue else None, run=Path(target)), "/run"
+    found = Catalogue(catalogue or "catalogue")
+    if not found.facts and not found.names():
+        msg = (
+            f"no catalogue in {found.root}"
+            if target is None
+            else f"{target} is no run folder, and there is no catalogue in {found.root}"
+        )
+        raise BadInputError(msg, remedy="--catalogue FOLDER; or publish a run: selfinstruct publish RUN NAME")
+    if target is None:
+        return Library(found), "/"
+    version = found.version(ref(target)).manifest
+    return Library(found), Links().version(version.name, version.version)

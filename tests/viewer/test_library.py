@@ -1,0 +1,194 @@
+"""Indexes: built once, kept between views, never another's; a run that goes on is followed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from httpx2 import Response
+
+from selfinstruct.catalogue.place import Catalogue
+from selfinstruct.catalogue.version import MANIFEST, Ref
+from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
+from selfinstruct.viewer import cache as caches
+from selfinstruct.viewer.index import Asked
+from selfinstruct.viewer.library import Library, Preparing, ShownRun
+from tests.support.running import eventually, running
+from tests.support.viewing import Viewer, browse
+
+T = TypeVar("T", int, tuple[int, list[str]])
+
+
+@pytest.fixture
+def own(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the catalogue, and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shutil.copytree(made / "catalogue", tmp_path / "catalogue")
+    return tmp_path
+
+
+def _files(own: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_ino for path in (own / "cache" / "selfinstruct" / "indexes").iterdir()}
+
+
+def test_an_index_is_kept(own: Path) -> None:
+    """A second viewer of the same version reads the index of the first; another version has its own."""
+    for _ in range(2):
+        index = Library(Catalogue(str(own / "catalogue"))).version(Ref("tiny", 2)).index(patience=60)
+        assert index.find(Asked()).total == 40
+        before = _files(own)
+        assert len(before) == 1
+    assert _files(own) == before
+    assert Library(Catalogue(str(own / "catalogue"))).version(Ref("tiny", 1)).index(patience=60).count == 20
+    assert len(_files(own)) == 2
+
+
+def test_only_the_last_ones_are_kept(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache does not grow for ever."""
+    monkeypatch.setattr(caches, "KEPT", 1)
+    for version in (1, 2):
+        Library(Catalogue(str(own / "catalogue"))).version(Ref("tiny", version)).index(patience=60)
+    assert len(_files(own)) == 1
+
+
+def test_many_who_ask_at_once_wait_for_one_index(own: Path) -> None:
+    """It is built once, and those who do not wait are told how far it is."""
+    shown = Library(Catalogue(str(own / "catalogue"))).version(Ref("tiny", 2))
+    found: list[object] = []
+
+    def ask() -> None:
+        try:
+            found.append(shown.index(patience=60))
+        except Preparing as error:  # pragma: no cover - on a machine that stands still
+            found.append(error)
+
+    with pytest.raises(Preparing) as told:
+        shown.index(patience=0)
+    assert told.value.total == 40 + 40 + 175 + shown.manifest.rows["dropped"]
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len({id(one) for one in found}) == 1
+    assert len(_files(own)) == 1
+
+
+def test_a_damaged_shard_is_told(own: Path, made: Path) -> None:
+    """No index is built of it, the page says so, and what needs no index is still shown."""
+    shard = own / "catalogue" / "tiny" / "2" / "data" / "sft" / "train-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-20])
+    library = Library(Catalogue(str(own / "catalogue")))
+    with browse(library) as viewer:
+        assert viewer.get("/d/tiny/2").status_code == 200
+        answer = eventually(lambda: _ready(viewer, "/d/tiny/2/rows"))
+        assert answer.status_code == 500
+        assert "data/sft/train-00001.parquet" in answer.text
+        told = viewer.get("/files/tiny/2/data/sft/train-00001.parquet")
+        assert (told.status_code, "data/sft/train-00001.parquet" in told.text) == (500, True)
+        assert _files(own) == {}
+        assert "data-item" in viewer.page("/d/tiny/1/rows")
+        shutil.copy(made / "catalogue" / "tiny" / "2" / "data" / "sft" / "train-00001.parquet", shard)
+        assert "data-item" in viewer.page("/d/tiny/2/rows")
+
+
+def test_a_version_without_figures_and_papers_is_shown(own: Path) -> None:
+    """Figures of a later selfinstruct, or none, cost the pictures and nothing else."""
+    root = own / "catalogue" / "tiny" / "1"
+    told = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+    for change in ("{}x", '{"new": 1}', None):
+        if change is None:
+            told["files"] = {name: file for name, file in told["files"].items() if name.startswith("data/")}
+            (root / MANIFEST).write_text(json.dumps(told), encoding="utf-8")
+        else:
+            (root / "figures.json").write_text(change, encoding="utf-8")
+        with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
+            assert "chart-scores" not in viewer.page("/d/tiny/1")
+            assert "data-item" in viewer.page("/d/tiny/1/rows")
+            assert viewer.get("/d/tiny/1/against/2").status_code == 200
+
+
+def test_a_half_written_version_is_not_there(own: Path) -> None:
+    """Without a manifest there is no version; with that of another one there is damage, named."""
+    half = own / "catalogue" / "tiny" / "3"
+    shutil.copytree(own / "catalogue" / "tiny" / "2", half)
+    manifest = (half / MANIFEST).read_bytes()
+    (half / MANIFEST).unlink()
+    library = Library(Catalogue(str(own / "catalogue")))
+    assert library.sets() == {"tiny": [1, 2]}
+    with pytest.raises(BadInputError):
+        library.version(Ref("tiny", 3))
+    (half / MANIFEST).write_bytes(manifest)
+    with pytest.raises(DamageError):
+        library.version(Ref("tiny", 3))
+    with browse(library) as viewer:
+        assert viewer.get("/d/tiny/3").status_code == 500
+
+
+def test_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its page follows it: news grow, rows that came can be looked at, and the index takes them in."""
+    monkeypatch.setattr(ShownRun, "AGAIN", 0.5)
+    with running(tmp_path / "run", rows=100_000):
+        library = eventually(lambda: _library(tmp_path / "run"))
+        with browse(library) as viewer:
+            assert viewer.get("/").headers["location"] == "/run"
+            first = eventually(lambda: _rows_of(viewer.page("/run/news")) or None)
+            page = viewer.page("/run")
+            assert 'data-news="/run/news"' in page
+            more = eventually(lambda: _more(_rows_of(viewer.page("/run/news")), first))
+            assert more[1]
+            assert viewer.get(f"/run/row/{more[1][0]}").status_code in {200, 404, 202}
+            found = eventually(lambda: _total(viewer.page("/run/rows")) or None)
+            assert eventually(lambda: _more(_total(viewer.page("/run/rows")), found))
+            assert "data-item" in viewer.page("/run/drops")
+            row = eventually(lambda: next(iter(_rows_of(viewer.page("/run/rows"))[1]), None))
+            assert 'id="answers"' in viewer.page(f"/run/row/{row}")
+
+
+def test_a_run_that_ended_says_so(made: Path) -> None:
+    """The page of a finished run has its figures, and asks for no news."""
+    with browse(Library(run=made / "run-1")) as viewer:
+        viewer.page("/run/rows")
+        page = viewer.page("/run")
+        assert 'data-ended=""' not in page
+        assert "chart-scores" in page
+        assert "20" in page
+
+
+def test_no_run_is_told(tmp_path: Path) -> None:
+    """A folder without a run is refused by name."""
+    with pytest.raises(BadInputError, match=str(tmp_path)):
+        Library(run=tmp_path)
+
+
+def _library(folder: Path) -> Library | None:
+    try:
+        return Library(run=folder)
+    except SelfInstructError:  # it is just being made
+        time.sleep(0.1)
+        return None
+
+
+def _ready(viewer: Viewer, url: str) -> Response | None:
+    answer = viewer.get(url)
+    return None if answer.status_code == 202 else answer
+
+
+def _more(now: T, before: T) -> T | None:
+    return now if now > before else None
+
+
+def _rows_of(page: str) -> tuple[int, list[str]]:
+    count = re.search(r"<dd>([\d,]+)<small>", page)
+    return int(count[1].replace(",", "")) if count else 0, re.findall(r'href="/run/row/([0-9a-f]+)"', page)
+
+
+def _total(page: str) -> int:
+    found = re.search(r'role="status">([\d,]+) rows', page)
+    return int(found[1].replace(",", "")) if found else 0
