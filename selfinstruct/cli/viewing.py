@@ -66,7 +66,7 @@ def _export(target: str | None, catalogue: str | None, out: Path) -> None:
         library = Part(Catalogue(catalogue or "catalogue"), None if target is None else ref(target))
     else:
         library = Library(run=library.run.folder)
-    rows = export(library, out)
+    rows = export(library, out, told=lambda rows: say(f"{rows:,} rows", quiet=bool(rows % 20_000)))
     typer.echo(out / "index.html")
     size = sum(path.stat().st_size for path in out.rglob("*"))
     say(f"{rows:,} rows in {size / 1e6:,.1f} MB; open it in a browser, or put the folder on any web server")
