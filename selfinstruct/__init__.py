@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the same names, for type checkers; at run time they load wh
     )
     from selfinstruct.stage import Exporter, Gate, Stage, Work
     from selfinstruct.text.rouge import NoveltyIndex
+    from selfinstruct.working import Worked, work
 
 __version__ = "0.1.0"
 
@@ -47,8 +48,10 @@ _HOMES = {
     "Report": "pipeline",
     "SelfInstructError": "errors",
     "NoveltyIndex": "text.rouge",
+    "Worked": "working",
     "run": "pipeline",
     "run_sync": "pipeline",
+    "work": "working",
 }
 
 __all__ = [
@@ -71,8 +74,10 @@ __all__ = [
     "SelfInstructError",
     "Stage",
     "Work",
+    "Worked",
     "run",
     "run_sync",
+    "work",
 ]
 
 

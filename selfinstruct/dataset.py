@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from selfinstruct import recipe as recipes
+from selfinstruct import rubrics
 from selfinstruct.errors import BadInputError
 from selfinstruct.exporters.dpo import Dpo
 from selfinstruct.files import publish
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from selfinstruct.recipe import Recipe
     from selfinstruct.runs import StoredRun
 
 SCORE, CHOSEN, REJECTED = "score", "score_chosen", "score_rejected"
@@ -36,6 +39,39 @@ LARGEST = 1e100
 """A score is at most this far from 0, so that differences of scores are numbers too."""
 
 Fact = dict[str, Any]
+
+
+def judging(
+    file: Path,
+    *,
+    rubric: str,
+    language: str = "en",
+    min_score: float | None = None,
+    columns: str = "",
+    written_by: str = "",
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Return the recipe of a run that judges every answer in `file` by `rubric`; kept are scores of `min_score`, or the rubric's.
+
+    `sets` and `flags` as for `recipe.load`.
+
+    Raises:
+        BadInputError: a file without usable rows, an unknown rubric, a threshold outside of its scale.
+    """
+    rows = Given(file=str(file), columns=columns).table
+    least = rubrics.load(rubric, language=language).keep if min_score is None else min_score
+    said = {
+        # A row without a task counts too: else a run with enough good rows ends before it gets to the bad ones at the end.
+        "n": sum(max(1, sum(len(answers(task)) for task in found.tasks)) for found in rows),
+        "language": language,
+        "stages.given.file": str(file),
+        "stages.given.columns": columns or None,
+        "stages.answered.written_by": written_by or None,
+        "stages.judge.rubric": rubric,
+        "stages.select.gates.score.least": least,
+    }
+    return recipes.load("alpagasus", sets=sets, flags={**said, **(flags or {})})
 
 
 def dropped_file(out: Path) -> Path:

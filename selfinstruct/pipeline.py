@@ -6,7 +6,7 @@
 
 Gates stand at the stages: a record passes, or is dropped with a reason. A stage's work is its inputs that have no
 outputs yet; that one rule carries resuming, re-judging and extending. Which stages a run has is its recipe's choice
-(recipes/); how they are carried out is the runner's (runner.py); what is remembered is the store's (store.py).
+(recipes/); how they are carried out is the runner's (runner/); what is remembered is the store's (store.py).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from selfinstruct.judging.audit import audit, can_audit
 from selfinstruct.ledger import Accounts
 from selfinstruct.pool import Pool
 from selfinstruct.records import Response, content_id
-from selfinstruct.runner import UNREADABLE, Ended, Limits, Plan, Runner, Tally
-from selfinstruct.store import open_run
+from selfinstruct.runner import UNREADABLE, Ended, Limits, Plan, Runner, Tally, hired
+from selfinstruct.store import insist_on_database, open_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,11 +108,14 @@ async def run(
     watch: Callable[[Progress], None] | None = None,
     handle_signals: bool = False,
     store: str | None = None,
+    workers: int | None = None,
 ) -> Report:
     """Grow the run in `folder` to `target` rows (default: the recipe's `n`) and write its exports.
 
     A folder that holds a run of the same recipe is taken up where it stands; nothing stored is asked for again.
     `store` is the URL of a PostgreSQL database for the tables of a new run [default: see `selfinstruct.store.open_run`].
+    In such a run `workers` do all but the first stage: so many processes of our own, and whoever else comes (`working.work`);
+    with 0 only the latter. The rows are the same in any case.
 
     Raises:
         BadInputError: bad seeds, a changed recipe (each changed field named), a model or key that is refused.
@@ -123,14 +126,16 @@ async def run(
     for told in dict.fromkeys(gate.caution(tasks) for stage in recipe.stages for gate in stage.gates):
         if told:
             log.warning(told)
+    if workers is not None:
+        insist_on_database(folder, url=store)
     stored = open_run(folder, url=store)
     try:
         if watch is not None:  # somebody is at it, though servers and models are still to be found
             labels = tuple(stage.label for stage in recipe.stages)
             watch(Progress(labels, runs.tree_of(recipe).rows, target, Tally(), 0.0, (), Counter()))
         async with AsyncExitStack() as stack:
-            engines = await _open(recipe.engines, stack)
-            await _prepare(recipe, engines)
+            engines = await open_engines(recipe.engines, stack)
+            await prepare(recipe, engines)
             if known := stored.get_meta().get("recipe"):
                 recipe = formats.kept(recipe, json.loads(known))
             models = {name: engine.model_name for name, engine in engines.items()}
@@ -140,11 +145,15 @@ async def run(
             _begin(stored, recipe, target=target, inputs=inputs, tried=tried)
             recipe = await formats.settle(recipe, engines, tasks=tasks, store=stored)
             stored.put_meta(_identity(recipe, inputs))
+            crew = None
+            if workers is not None:
+                stored.flush()  # they read what the run is
+                crew = stack.enter_context(hired(workers, folder, url=store))
             runner = Runner(
-                _plan(recipe, models), engines=engines, store=stored, pool=Pool(tasks),
+                plan_of(recipe, models), engines=engines, store=stored, pool=Pool(tasks),
                 concurrency=None if recipe.concurrency == "auto" else recipe.concurrency,
                 limits=limits, seconds=float(stored.get_meta().get("seconds", 0)),
-                tried=tried,
+                tried=tried, workers=crew,
             )  # fmt: skip
             ended = await _watched(runner, recipe, target, watch=watch, handle_signals=handle_signals, models=models)
         stored.flush()
@@ -157,7 +166,7 @@ async def run(
     return _report(recipe, folder, target, ended, reused=runner.tally.reused)
 
 
-async def _open(engines: Mapping[str, Engine], stack: AsyncExitStack) -> dict[str, Engine]:
+async def open_engines(engines: Mapping[str, Engine], stack: AsyncExitStack) -> dict[str, Engine]:
     """Open every engine once, also one that serves under several names."""
     opened: dict[int, Engine] = {}
     for engine in engines.values():
@@ -166,7 +175,7 @@ async def _open(engines: Mapping[str, Engine], stack: AsyncExitStack) -> dict[st
     return {name: opened[id(engine)] for name, engine in engines.items()}
 
 
-async def _prepare(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
+async def prepare(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
     """Have every engine find out whether it can do what the stages want of it, and tell what a user should know.
 
     What it asks for that is short and outside the ledger.
@@ -197,8 +206,10 @@ def _caution(recipe: Recipe, models: Mapping[str, str]) -> None:
             log.warning(told)
 
 
-def _plan(recipe: Recipe, models: dict[str, str]) -> Plan:
-    prints = {stage.label: stage.fingerprint(models=models, language=recipe.language) for stage in recipe.stages}
+def plan_of(recipe: Recipe, models: Mapping[str, str], *, first: int = 0) -> Plan:
+    """Return what the runner is to do; with `first` = 1 for those who leave the first stage to another process."""
+    doing = recipe.stages[first:]
+    prints = {stage.label: stage.fingerprint(models=models, language=recipe.language) for stage in doing}
     return Plan(
         stages=recipe.stages,
         fingerprints=prints,
@@ -210,10 +221,10 @@ def _plan(recipe: Recipe, models: dict[str, str]) -> Plan:
     )
 
 
-def inputs_of(recipe: Recipe, models: Mapping[str, str], seeds_digest: str) -> dict[str, str]:
-    """Return what a run depends on beside its recipe, by name."""
+def inputs_of(recipe: Recipe, models: Mapping[str, str], seeds_digest: str, *, first: int = 0) -> dict[str, str]:
+    """Return what a run depends on beside its recipe, by name; `first` as for a plan."""
     inputs = {"seeds": seeds_digest, **{f"model of {name}": model for name, model in models.items()}}
-    for stage in recipe.stages:
+    for stage in recipe.stages[first:]:
         inputs |= stage.inputs(language=recipe.language)
     return inputs
 
@@ -289,13 +300,11 @@ async def _watched(
             seconds = time.monotonic() - started
             names = tuple(sorted(set(models.values())))
             lanes = {id(lane.engine): lane for lane in runner.lanes.values()}.values()
-            places = {id(lane.slots): lane.slots for lane in lanes}.values()
+            used, waiting, slots = runner.places()
             watch(
                 Progress(
                     labels, rows_stage, target, runner.tally, seconds, names, runner.before,
-                    in_flight=sum(one.used for one in places),
-                    waiting=sum(one.waiting for one in places),
-                    slots=sum(one.size for one in places),
+                    in_flight=used, waiting=waiting, slots=slots,
                     servers=tuple(state for lane in lanes for state in lane.engine.servers()),
                     settled=runner.filled,
                 )
@@ -320,8 +329,8 @@ async def _watched(
             runner.cancel()
         interrupted.append(True)
 
-    signals = (signal.SIGINT, signal.SIGTERM) if handle_signals else ()
-    for one in signals:
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM) if handle_signals}
+    for one in before:
         loop.add_signal_handler(one, interrupt)
     teller = asyncio.create_task(keep_telling())
     try:
@@ -331,8 +340,9 @@ async def _watched(
         with suppress(asyncio.CancelledError):
             await teller
         tell()
-        for one in signals:
+        for one, handler in before.items():
             loop.remove_signal_handler(one)
+            signal.signal(one, handler)  # whoever called us may have had one of their own
 
 
 def _report(recipe: Recipe, folder: Path, target: int, ended: Ended, *, reused: int) -> Report:

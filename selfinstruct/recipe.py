@@ -306,6 +306,16 @@ def _plain(value: Any, place: str, lines: dict[str, int]) -> Any:  # noqa: ANN40
     return value
 
 
+def moved(data: Mapping[str, Any], base_url: Sequence[str]) -> dict[str, Any]:
+    """Return a recipe as JSON data with other servers for the writer, and for every name that it answers for."""
+    writer = data["engines"]["writer"]
+    engines = {
+        name: engine | {"base_url": list(base_url)} if engine == writer else engine
+        for name, engine in data["engines"].items()
+    }
+    return {**data, "engines": engines}
+
+
 PREFIX = "SELFINSTRUCT_"
 _NOT_OURS = frozenset(
     {"api_key", "catalogue", "store", "vllm"}

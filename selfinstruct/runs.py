@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -116,18 +115,3 @@ def accepted_rows(folder: Path) -> int:
             return 0
     with open_stored(folder) as run:
         return run.accounts().ledger.accepted
-
-
-def score_table(folder: Path) -> str:
-    """Return the histogram of the scores of all judged rows, kept and dropped, as a Markdown table of text bars."""
-    counts: Counter[float] = Counter()
-    with open_stored(folder) as run:
-        for _, body in run.store.scan(run.tree.rows, upto=run.closing):
-            score = (body["record"] or {}).get("score")
-            if score is not None:
-                counts[score] += 1
-    most = max(counts.values(), default=1)
-    lines = [
-        f"| {score:g} | {'█' * max(1, round(30 * count / most))} {count} |" for score, count in sorted(counts.items())
-    ]
-    return "\n".join(["| score | rows |", "| --- | --- |", *lines]) + "\n"

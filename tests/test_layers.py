@@ -34,12 +34,25 @@ LAYERS = [
     {"figures"},
     {"catalogue"},
     {"extend", "download"},
+    {"working", "nightly"},
     {"console"},
     {"viewer"},
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"prefect", "datasets", "torch", "vllm", "pandas", "nltk", "sqlalchemy", "aiohttp", "pyarrow", "starlette", "uvicorn"}
+HEAVY = {
+    "prefect",
+    "datasets",
+    "torch",
+    "vllm",
+    "pandas",
+    "nltk",
+    "sqlalchemy",
+    "aiohttp",
+    "pyarrow",
+    "starlette",
+    "uvicorn",
+}
 
 
 def _layer(name: str) -> int:

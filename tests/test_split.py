@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from selfinstruct import export, pipeline, recipe, runs
+from selfinstruct import export, exported, pipeline, recipe, runs
 from selfinstruct.errors import BadInputError, NothingToExportError
 from selfinstruct.judging import stored
 from selfinstruct.records import content_id
@@ -165,7 +165,7 @@ def test_every_row_is_on_a_side_or_counted(crowded: Path, tmp_path: Path) -> Non
     assert halves.left_out["near_both_sides"] > 10
     assert halves.rows + halves.left_out["near_both_sides"] == whole.rows
     assert whole.left_out == {}
-    assert set(halves.files) == {"train.jsonl", "validation.jsonl", *export.AUDITS}
+    assert set(halves.files) == {"train.jsonl", "validation.jsonl", *exported.AUDITS}
 
 
 def test_a_side_stays_when_the_run_grows(tmp_path: Path) -> None:

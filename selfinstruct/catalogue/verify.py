@@ -39,7 +39,7 @@ def verify(catalogue: Catalogue, wanted: Ref) -> Iterator[str]:
     """Yield a line, which names the place, for everything that is not as it was published; nothing when all is sound."""
     try:
         version = catalogue.version(wanted)
-    except DamageError as error:
+    except (BadInputError, DamageError) as error:
         yield str(error)
         return
     for name, file in version.manifest.files.items():

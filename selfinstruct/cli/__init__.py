@@ -14,8 +14,8 @@ import typer
 
 from selfinstruct import __version__
 
-from selfinstruct.cli import making, looking, calibrating, data, auditing  # isort: skip - the order of --help
-from selfinstruct.cli import cataloguing, datasets, downloading, viewing, reporting, before, serving  # isort: skip - the same
+from selfinstruct.cli import making, working, looking, reporting, calibrating, data, auditing  # isort: skip - order of --help
+from selfinstruct.cli import cataloguing, datasets, downloading, viewing, before, serving  # isort: skip - the same
 from selfinstruct.cli._shared import app, say
 from selfinstruct.errors import Exit, SelfInstructError
 from selfinstruct.text.show import printable
@@ -34,6 +34,7 @@ __all__ = [
     "reporting",
     "serving",
     "viewing",
+    "working",
 ]
 
 

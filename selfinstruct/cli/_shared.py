@@ -71,6 +71,15 @@ Store = Annotated[
     ),
 ]
 
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=0,
+        help="Processes that do all but the first stage, for a run in PostgreSQL; others join with `work`, 0: only those.",
+    ),
+]
+
 
 def carry_out(  # noqa: PLR0913 - what the options of several commands give
     recipe: Recipe,
@@ -82,6 +91,7 @@ def carry_out(  # noqa: PLR0913 - what the options of several commands give
     events: Path | None = None,
     metrics: int | None = None,
     store: str | None = None,
+    workers: int | None = None,
     again: str = "",
     tell_exports: bool = True,
 ) -> Report:
@@ -95,8 +105,9 @@ def carry_out(  # noqa: PLR0913 - what the options of several commands give
 
     with Watcher(folder, quiet=quiet, events=events, metrics=metrics) as watcher:
         report = pipeline.run_sync(
-            recipe, folder, target=n, limits=limits or Limits(), watch=watcher, handle_signals=True, store=store
-        )
+            recipe, folder, target=n, limits=limits or Limits(), watch=watcher, handle_signals=True, store=store,
+            workers=workers,
+        )  # fmt: skip
         watcher.ended(report)
     if again and report.remedy.startswith("selfinstruct resume"):
         report = replace(report, remedy=again)

@@ -201,6 +201,8 @@ def extend(  # noqa: PLR0913 - one parameter per option
     rows, status = report.accounts.ledger.accepted, report.exit_status
     if status is Exit.DONE or (rows and status in {Exit.BUDGET, Exit.SHORT} and not whole):
         tell_version(night.publish(licences=licences), as_json=as_json, quiet=quiet)
+        if status is not Exit.DONE:
+            say(f"{night.ref} is published with what came; the same command again begins the next version")
     else:
         say(f"{night.ref} is not published: {report.message}", quiet=quiet)
     raise typer.Exit(status)

@@ -106,32 +106,19 @@ def judge(  # noqa: PLR0913 - one parameter per option
     Rows that are not kept go to OUT.dropped.jsonl with their reason; `row` is the line of a JSONL or CSV file, else the number,
     from 1. The audit of the judge stands beside them: OUT.audit.md, OUT.audit.json.
     """
-    from selfinstruct import pipeline, rubrics
-    from selfinstruct import recipe as recipes
+    from selfinstruct import pipeline
     from selfinstruct.console import Watcher
-    from selfinstruct.dataset import check_apart, dropped_file, kept_rows
-    from selfinstruct.stages.given import Given, answers
+    from selfinstruct.dataset import check_apart, dropped_file, judging, kept_rows
     from selfinstruct.tables import check_writable
 
     check_writable(out)  # before a call is paid for
     check_apart(file, out)
     _check_finite({"--min-score": min_score or 0})
-    rows = Given(file=str(file), columns=columns).table
-    flags = {
-        # A row without a task counts too: else a run with enough good rows ends before it gets to the bad ones at the end.
-        "n": sum(max(1, sum(len(answers(task)) for task in found.tasks)) for found in rows),
-        "language": language,
-        "stages.given.file": str(file),
-        "stages.given.columns": columns or None,
-        "stages.answered.written_by": written_by or None,
-        "stages.judge.rubric": rubric,
-        "stages.select.gates.score.least": rubrics.load(rubric, language=language).keep
-        if min_score is None
-        else min_score,
-        "engines.writer.base_url": base_url,
-        "engines.writer.model": model,
-    }
-    recipe = recipes.load("alpagasus", sets=sets or (), flags=flags)
+    flags = {"engines.writer.base_url": base_url, "engines.writer.model": model}
+    recipe = judging(
+        file, rubric=rubric, language=language, min_score=min_score, columns=columns, written_by=written_by,
+        sets=sets or (), flags=flags,
+    )  # fmt: skip
     folder = out.with_name(f"{out.name}.run")
     with Watcher(quiet=quiet) as watcher:
         report = pipeline.run_sync(recipe, folder, watch=watcher, handle_signals=True)

@@ -9,7 +9,7 @@ import typer
 
 from selfinstruct.cli._shared import Json, Quiet, app, say
 from selfinstruct.cli.cataloguing import Place, place_of
-from selfinstruct.errors import DamageError, Exit
+from selfinstruct.errors import BadInputError, DamageError, Exit
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ def datasets_list(catalogue: Place = None, *, as_json: Json = False) -> None:
     from selfinstruct.catalogue.place import Catalogue
 
     place = Catalogue(place_of(catalogue))
-    found, damaged = [], []
+    found: list[tuple[Published, list[int]]] = []
+    damaged: list[Exception] = []
     for name in place.names():
         try:
             found.append((_latest(place, name), place.versions(name)))
-        except DamageError as error:
+        except (BadInputError, DamageError) as error:
             damaged.append(error)
     if as_json:
         told = [{"versions": versions, **_facts(latest)} for latest, versions in found]
@@ -46,7 +47,7 @@ def datasets_list(catalogue: Place = None, *, as_json: Json = False) -> None:
             say(f"nothing is published in {place.root}")
             say("  try: selfinstruct publish RUN NAME; or another --catalogue")
     for one in damaged:
-        say(f"damaged: {printable(one, longest=500)}")
+        say(f"cannot be read: {printable(one, longest=500)}")
     raise typer.Exit(Exit.FAILED if damaged else Exit.DONE)
 
 

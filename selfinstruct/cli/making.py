@@ -26,6 +26,7 @@ from selfinstruct.cli._shared import (
     Store,
     Urls,
     VllmPath,
+    Workers,
     app,
     carry_out,
     flags_of,
@@ -85,6 +86,7 @@ def run(  # noqa: PLR0913 - one parameter per option
     events: Events = None,
     metrics: Metrics = None,
     store: Store = None,
+    workers: Workers = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check all but the server, tell what it will take; ask and write nothing.")
     ] = False,
@@ -118,7 +120,7 @@ def run(  # noqa: PLR0913 - one parameter per option
             resolved = recipes.load(recipe, sets=sets or (), flags=flags | {"engines.writer.base_url": urls})
         report = carry_out(
             resolved, folder, n=resolved.n, limits=limits, quiet=quiet, events=events, metrics=metrics,
-            store=store, again="the same command again" if urls else "",
+            store=store, workers=workers, again="the same command again" if urls else "",
         )  # fmt: skip
     raise typer.Exit(report.exit_status)
 
@@ -155,6 +157,7 @@ def resume(  # noqa: PLR0913 - one parameter per option
     events: Events = None,
     metrics: Metrics = None,
     store: Store = None,
+    workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a run where it stopped: nothing answered is asked again; failed records are tried again."""
@@ -164,14 +167,11 @@ def resume(  # noqa: PLR0913 - one parameter per option
     with open_stored(folder) as stored:
         data, target = stored.recipe.model_dump(mode="json"), stored.target
     if base_url is not None:
-        writer = dict(data["engines"]["writer"])
-        for engine in data["engines"].values():
-            if engine == writer:  # every name that the writer answers for moves with it
-                engine["base_url"] = base_url
+        data = recipes.moved(data, base_url)
     limits = limits_of(max_time, max_tokens, max_cost, price=(price_in, price_out, gpu_hour))
     report = carry_out(
         recipes.build(data, source=str(folder)), folder, n=n or target, limits=limits, quiet=quiet,
-        events=events, metrics=metrics, store=store,
+        events=events, metrics=metrics, store=store, workers=workers,
     )  # fmt: skip
     raise typer.Exit(report.exit_status)
 

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 import sqlalchemy as sa
 
 from selfinstruct.errors import BadInputError, NoRoomError
+from selfinstruct.store.leases import Leases, Look, clear
 from selfinstruct.store.migrations import check, prepare
 from selfinstruct.store.place import TABLES, find, has_run, runs_below
 from selfinstruct.store.read import RunReader
@@ -26,6 +27,7 @@ from selfinstruct.store.schema import (
     child_path,
     request_path,
 )
+from selfinstruct.store.worker import WorkerStore, insist_on_database, join_run
 from selfinstruct.store.write import RunStore
 
 if TYPE_CHECKING:
@@ -34,13 +36,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CallRow",
+    "Leases",
+    "Look",
     "Outcome",
     "RecordRow",
     "RunReader",
     "RunStore",
     "WorkRow",
+    "WorkerStore",
     "child_path",
     "has_run",
+    "insist_on_database",
+    "join_run",
     "open_run",
     "read_run",
     "request_path",
@@ -91,6 +98,7 @@ def open_run(folder: Path, *, url: str | None = None) -> RunStore:
             undo.callback(hold.release)
             with hold.transaction() as connection:
                 prepare(connection, folder)
+                clear(connection)  # who worked for an earlier owner may write no more
         except sa.exc.SQLAlchemyError as error:
             raise place.told(error, writing=True) from error
         undo.pop_all()

@@ -67,7 +67,7 @@ class Postgres:
         hold = PostgresHold(self)
         try:
             if self._known:
-                self._insist(hold.session)
+                self.insist(hold.session)
             hold.take(make=not self._known)
         except BaseException:
             hold.release()
@@ -80,7 +80,7 @@ class Postgres:
         engine = self.engine(_Snapshot, poolclass=sa.pool.StaticPool)
         try:
             with engine.connect() as connection:
-                self._insist(connection)
+                self.insist(connection)
         except BaseException:
             engine.dispose()
             raise
@@ -105,7 +105,7 @@ class Postgres:
 
         return engine
 
-    def _insist(self, connection: sa.Connection) -> None:
+    def insist(self, connection: sa.Connection) -> None:
         """An empty schema in its place would have everything asked and paid for again.
 
         Raises:

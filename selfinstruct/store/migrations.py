@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from selfinstruct.errors import BadInputError
-from selfinstruct.store.schema import FORMAT, leases, meta, metadata, pack, unpack
+from selfinstruct.store.schema import FORMAT, calls, leases, meta, metadata, pack, unpack, work, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,9 @@ READABLE = 3
 
 def _leases(connection: sa.Connection) -> None:
     leases.create(connection)
+    workers.create(connection, checkfirst=True)
+    for index in (*calls.indexes, *work.indexes):
+        index.create(connection, checkfirst=True)
 
 
 MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {3: _leases}

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
@@ -16,7 +17,6 @@ from selfinstruct.files import publish
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from selfinstruct.errors import SelfInstructError
 
@@ -117,6 +117,20 @@ def find(folder: Path, *, url: str | None = None) -> Place:
     from selfinstruct.store._sqlite import Sqlite  # noqa: PLC0415 - each kind imports its own driver
 
     return Sqlite(folder / TABLES)
+
+
+def somewhere(text: str) -> Place:
+    """Return the run at `URL#run_...`.
+
+    Raises:
+        BadInputError: it is no URL, or leaves open which run.
+    """
+    address, _, schema = text.partition("#")
+    url = parse(address, source="the run")
+    if not SCHEMA.fullmatch(schema):
+        msg = f"{bare(url)} does not say which run"
+        raise BadInputError(msg, remedy=f"{bare(url)}#run_..., as the run's folder has it in {ELSEWHERE}")
+    return _postgres(Path(schema), url, schema, known=True)
 
 
 def parse(text: str, *, source: str) -> sa.URL:

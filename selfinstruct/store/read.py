@@ -128,11 +128,14 @@ class RunReader:
         with self._asking() as connection:
             return [WorkRow(**self._sound(row, "work")) for one in queries for row in connection.execute(one)]
 
-    def answered(self) -> Iterator[tuple[str, str, Any]]:
-        """Yield (call id, prompt digest, reply) of every answer whose work is not done yet or has failed."""
+    def answered(self, *, numbers: Sequence[int] | None = None) -> Iterator[tuple[str, str, Any]]:
+        """Yield (call id, prompt digest, reply) of every answer (or of some requests) whose work is not done, or has failed."""
         done = sa.select(work.c.id).where(work.c.id == calls.c.work, work.c.error.is_(None)).exists()
+        query = sa.select(calls).where(~done)
+        if numbers is not None:
+            query = query.where(calls.c.request.in_(numbers))
         with self._asking() as connection:
-            for row in connection.execute(sa.select(calls).where(~done)):
+            for row in connection.execute(query):
                 yield row.id, row.prompt, self._sound(row, "call")["body"]
 
     def answers(self) -> Iterator[tuple[int, str, Any]]:
@@ -167,9 +170,11 @@ class RunReader:
         with self._asking() as connection:
             return sorted(connection.execute(query).scalars())
 
-    def paths(self, stage: str) -> list[tuple[int, str]]:
-        """Return (request, path) of the accepted records of a stage."""
+    def paths(self, stage: str, *, numbers: Sequence[int] | None = None) -> list[tuple[int, str]]:
+        """Return (request, path) of the accepted records of a stage: all of them, or those of some requests."""
         query = sa.select(records.c.request, records.c.path)
+        if numbers is not None:
+            query = query.where(records.c.request.in_(numbers))
         with self._asking() as connection:
             rows = connection.execute(query.where(records.c.stage == stage, records.c.fate == Fate.ACCEPTED))
             return [(row[0], row[1]) for row in rows]

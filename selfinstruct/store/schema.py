@@ -44,6 +44,7 @@ calls = sa.Table(
     sa.Column("completion_tokens", sa.Integer, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("digest", Text, nullable=False),
+    sa.Index("calls_by_request", "request"),
 )
 work = sa.Table(
     "work",
@@ -58,6 +59,7 @@ work = sa.Table(
     sa.Column("error", Text, nullable=True),
     sa.Column("digest", Text, nullable=False),
     sa.Index("work_by_stage", "stage", "path"),
+    sa.Index("work_by_request", "request"),
 )
 records = sa.Table(
     "records",
@@ -83,6 +85,14 @@ leases = sa.Table(
     sa.Column("until", sa.Double, nullable=False),
 )
 """Who works on a request, and until when (seconds since 1970, by the database's clock). Passing: no digest, nobody's record."""
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("owner", Text, primary_key=True),
+    sa.Column("told", Text, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+)
+"""Who takes leases, and what each last told of itself (JSON). Passing like them."""
 
 
 class CallRow(NamedTuple):

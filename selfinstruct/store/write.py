@@ -6,11 +6,12 @@ import logging
 import queue
 import threading
 import time
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from selfinstruct.errors import SelfInstructError, UnreachableError
+from selfinstruct.store.leases import Leases, offering
 from selfinstruct.store.read import RunReader
 from selfinstruct.store.schema import CallRow, Outcome, calls, meta, pack, records, work
 
@@ -35,15 +36,22 @@ PAUSE = 0.5
 """Seconds between two tries."""
 
 
+class Write(NamedTuple):
+    """What is written together or not at all; `request` is whose lineage it belongs to, None for facts of the run."""
+
+    statements: Sequence[tuple[sa.Executable, list[dict[str, Any]]]]
+    request: int | None = None
+
+
 class RunStore(RunReader):
     """A run folder that this process owns. All writes go through one writer thread."""
 
-    def __init__(self, folder: Path, *, place: Place, hold: Hold, lock: IO[str]) -> None:
+    def __init__(self, folder: Path, *, place: Place, hold: Hold, lock: IO[str] | None) -> None:
         """Use `open_run` instead."""
         super().__init__(folder, engine=hold.engine, place=place)
         self._hold = hold
         self._lock = lock
-        self._queue: queue.Queue[Sequence[tuple[sa.Executable, list[dict[str, Any]]]] | None] = queue.Queue(QUEUE_LIMIT)
+        self._queue: queue.Queue[Write | None] = queue.Queue(QUEUE_LIMIT)
         self._failure: BaseException | None = None
         self._writer: threading.Thread | None = None
 
@@ -54,7 +62,7 @@ class RunStore(RunReader):
 
     def append_call(self, row: CallRow) -> None:
         """Queue an answered call for the next commit."""
-        self._put([(sa.insert(calls), [row._asdict()])])
+        self._put(Write([(sa.insert(calls), [row._asdict()])], row.request))
 
     def append_outcome(self, outcome: Outcome, *, replace: bool = False) -> None:
         """Queue finished work for the next commit; `replace` first removes what an earlier try of it left."""
@@ -65,17 +73,22 @@ class RunStore(RunReader):
         statements.append((sa.insert(work), [outcome.work._asdict()]))
         if outcome.records:
             statements.append((sa.insert(records), [record._asdict() for record in outcome.records]))
-        self._put(statements)
+        self._put(Write(statements, outcome.work.request))
+
+    def offer(self, request: int) -> None:
+        """Let others take a request, once all that was queued before is there for them to read."""
+        self._put(Write([offering(request)]))
+
+    @property
+    def leases(self) -> Leases:
+        """What is agreed with others that work on this run; it must lie in PostgreSQL."""
+        return Leases(self._engine, self.place)
 
     def put_meta(self, values: Mapping[str, str]) -> None:
         """Queue run-wide facts (last write wins)."""
         for key, value in values.items():
-            self._put(
-                [
-                    (sa.delete(meta).where(meta.c.key == sa.bindparam("k")), [{"k": key}]),
-                    (sa.insert(meta), [{"key": key, "value": value}]),
-                ]
-            )
+            forget = sa.delete(meta).where(meta.c.key == sa.bindparam("k"))
+            self._put(Write([(forget, [{"k": key}]), (sa.insert(meta), [{"key": key, "value": value}])]))
 
     def check(self) -> None:
         """Raise what the writer met, so that no further call is sent.
@@ -103,11 +116,12 @@ class RunStore(RunReader):
             self._writer.join()
             self._writer = None
         self._hold.release()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
-    def _put(self, statements: Sequence[tuple[sa.Executable, list[dict[str, Any]]]]) -> None:
+    def _put(self, write: Write) -> None:
         self.check()
-        self._queue.put(statements)
+        self._queue.put(write)
 
     def _write_loop(self) -> None:
         while True:
@@ -126,7 +140,7 @@ class RunStore(RunReader):
             if None in group:
                 return
 
-    def _commit(self, group: Sequence[Sequence[tuple[sa.Executable, list[dict[str, Any]]]]]) -> None:
+    def _commit(self, group: Sequence[Write]) -> None:
         """Write a group in one transaction; where the connection is lost, once more when it is back."""
         lost = 0.0
         while True:
@@ -146,7 +160,12 @@ class RunStore(RunReader):
             lost = lost or time.monotonic()
             time.sleep(PAUSE)
 
-    def _write(self, group: Sequence[Sequence[tuple[sa.Executable, list[dict[str, Any]]]]], *, again: bool) -> None:
+    def _allowed(self, connection: sa.Connection, group: Sequence[Write]) -> Sequence[Write]:
+        """Return what of a group may be written: everything, for the owner of a run."""
+        del connection
+        return group
+
+    def _write(self, group: Sequence[Write], *, again: bool) -> None:
         """One transaction; neighbouring inserts into one table become one executemany."""
         inserts: dict[sa.TableClause, list[dict[str, Any]]] = {}
         with self._hold.transaction() as connection:
@@ -156,9 +175,11 @@ class RunStore(RunReader):
                     connection.execute(self._hold.insert(table, again=again), waiting)
                 inserts.clear()
 
-            for statements in group:
-                for statement, rows in statements:
-                    if isinstance(statement, sa.Insert):  # packed by this thread: zlib lets the runner's go on
+            for write in self._allowed(connection, group):
+                for statement, rows in write.statements:
+                    if (
+                        isinstance(statement, sa.Insert) and "digest" in statement.table.c
+                    ):  # packed by this thread: zlib lets the runner's go on
                         inserts.setdefault(statement.table, []).extend(map(pack, rows))
                         continue
                     write_out()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LONGEST = 200_000
 """Characters of a paper, at most."""
+_PICTURE = re.compile(r"^!\[[^\]\n]*\]\([^)\n]*\)[ \t]*$", re.MULTILINE)
+_NEIGHBOUR = re.compile(r"\[([^\]\n]{1,80})\]\([\w./-]{1,80}\)")
 _HEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 
@@ -24,17 +26,20 @@ def _reader() -> MarkdownIt:
     from markdown_it import MarkdownIt  # noqa: PLC0415 - wanted only for papers
 
     reader = MarkdownIt("commonmark", {"html": False, "maxNesting": 12}).enable("table")
-    reader.core.ruler.push("unstyled", _unstyle)
+    reader.core.ruler.push("fitted", _fit)
     return reader.disable(["html_block", "html_inline", "image", "link", "autolink", "reference"])
 
 
-def _unstyle(state: StateCore) -> None:
-    """The policy of the pages knows no style attributes; cells of numbers get a class instead."""
+def _fit(state: StateCore) -> None:
+    """Headings stand below that of the page; cells of numbers have a class, for its policy knows no style attributes."""
     for token in state.tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
         if token.type in {"th_open", "td_open"} and "right" in str(token.attrs.pop("style", "")):
             token.attrSet("class", "right")
 
 
 def paper(text: str) -> Markup:
-    """Return it as HTML; a head in YAML is left out."""
-    return Markup(_reader().render(readable(_HEAD.sub("", text), longest=LONGEST)))  # noqa: S704 - it escapes all HTML
+    """Return it as HTML. Its head in YAML and pictures on lines of their own are left out, for the page has better ones."""
+    plain = _NEIGHBOUR.sub(r"\1", _PICTURE.sub("", _HEAD.sub("", text)))  # of a file beside it, the name
+    return Markup(_reader().render(readable(plain, longest=LONGEST)))  # noqa: S704 - it escapes all HTML

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from starlette.testclient import httpx
+from httpx2 import Response
 
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.version import MANIFEST, Ref
@@ -175,7 +175,7 @@ def _library(folder: Path) -> Library | None:
         return None
 
 
-def _ready(viewer: Viewer, url: str) -> httpx.Response | None:
+def _ready(viewer: Viewer, url: str) -> Response | None:
     answer = viewer.get(url)
     return None if answer.status_code == 202 else answer
 

@@ -248,7 +248,7 @@ def test_raw_paths_lead_nowhere_either(made: Path) -> None:
             assert isinstance(message, dict)
             sent.append(message)
 
-        await inner(scope, receive, send)  # type: ignore[arg-type]
+        await inner(scope, receive, send)
         return int(str(sent[0]["status"])), b"".join(bytes(one.get("body", b"")) for one in sent[1:])  # type: ignore[call-overload]
 
     for base in ("/files/tiny/2", "/files/tiny", "/files", "/static", "/d", "/d/tiny", "/download/tiny/2"):
