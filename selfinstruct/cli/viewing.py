@@ -76,10 +76,11 @@ def _library(target: str | None, catalogue: str | None) -> tuple[Library, str]:
     """Return what there is to look at, and the page to begin with."""
     from selfinstruct.catalogue.place import Catalogue
     from selfinstruct.catalogue.version import ref
+    from selfinstruct.store import has_run
     from selfinstruct.viewer.library import Library
     from selfinstruct.viewer.links import Links
 
-    if target is not None and (Path(target) / "run.db").is_file():
+    if target is not None and has_run(Path(target)):
         return Library(Catalogue(catalogue) if catalogue else None, run=Path(target)), "/run"
     found = Catalogue(catalogue or "catalogue")
     if not found.facts and not found.names():
