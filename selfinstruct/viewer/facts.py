@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct.catalogue.version import AUDIT, CARD, DIFF, Ref
+from selfinstruct.errors import DamageError
 from selfinstruct.figures.model import Figures
 from selfinstruct.viewer import sending, texts
 from selfinstruct.viewer.charts import charts, funnel, growth, singles
 from selfinstruct.viewer.folding import terms
 from selfinstruct.viewer.index import ORDERS, Asked
-from selfinstruct.viewer.library import ShownRun, ShownVersion
+from selfinstruct.viewer.library import Preparing, ShownRun, ShownVersion
 from selfinstruct.viewer.lineage import read
 from selfinstruct.viewer.prompted import prompt
 
@@ -33,20 +35,30 @@ PAGE = 50
 
 
 def catalogue(library: Library) -> Fact:
-    """All datasets, with their versions, the latest first."""
-    sets = [
-        {"name": name, "versions": [library.version(Ref(name, one)) for one in reversed(versions)]}
-        for name, versions in library.sets().items()
-    ]
-    return {"sets": sets, "trial": library.catalogue is not None and library.catalogue.trial, "where": library.where}
+    """All datasets, with their versions, the latest first; and what is damaged, which hides nothing else."""
+    sets, damaged = [], []
+    for name, numbers in library.sets().items():
+        versions = []
+        for number in reversed(numbers):
+            try:
+                versions.append(library.version(Ref(name, number)))
+            except DamageError as error:
+                damaged.append(str(error))
+        if versions:
+            sets.append({"name": name, "versions": versions})
+    trial = library.catalogue is not None and library.catalogue.trial
+    return {"sets": sets, "damaged": damaged, "trial": trial, "where": library.where}
 
 
 def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
     """One version, or a run: its numbers, pictures, downloads and papers."""
+    if isinstance(shown, ShownRun):
+        with suppress(Preparing):  # its pictures come when they are there
+            shown.index()
     manifest, figures = shown.manifest, shown.figures
     name = manifest.name if manifest else ""
     versions = library.sets().get(name, [])
-    sizes = {one: library.version(Ref(name, one)).manifest.rows.get("sft", 0) for one in versions}
+    sizes = {one.manifest.version: one.manifest.rows.get("sft", 0) for one in library.whole(name)}
     drawn = charts(figures, words, links, shown.base) if figures else {}
     if manifest is None:
         drawn.pop("funnel", None)  # a run shows the one of this very moment
@@ -55,7 +67,7 @@ def dataset(shown: Shown, library: Library, words: Words, links: Links) -> Fact:
         "manifest": manifest,
         "trial": shown.trial,
         "versions": versions[::-1],
-        "growth": growth(sizes, words) if len(versions) > 1 else "",
+        "growth": growth(sizes, words) if len(sizes) > 1 else "",
         "numbers": numbers(manifest, figures, words),
         "charts": drawn,
         "singles": singles(figures, words) if figures else [],
@@ -83,6 +95,10 @@ def numbers(manifest: Version | None, figures: Figures | None, words: Words) -> 
         mean = figures.scores.mean(kept=True)
         if mean is not None:
             told.append((words("number.score"), f"{mean:.2f}", words("number.score.more")))
+        even = figures.labels.mean_evenness
+        if even is not None:
+            more = words("number.evenness.more", n=figures.labels.one_label, n_of=figures.labels.several)
+            told.append((words("number.evenness"), f"{even:.2f}", more))
         if figures.usage.calls:
             usage = figures.usage
             more = words("number.calls.more", n_in=usage.prompt_tokens, n_out=usage.completion_tokens)
@@ -118,6 +134,8 @@ def can_send(shown: Shown, form: str) -> bool:
 
 def news(shown: ShownRun, words: Words, links: Links) -> Fact:
     """What changes while a run goes on: its accounts and newest rows."""
+    with suppress(Preparing):
+        shown.index(patience=0)  # a run that has grown is counted anew
     told = shown.news()
     return {"shown": shown, **told, "picture": funnel(Figures(funnel=told["stages"]), words, links, shown.base)}
 

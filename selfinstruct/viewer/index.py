@@ -14,7 +14,7 @@ from array import array
 from collections import OrderedDict
 from contextlib import closing, contextmanager
 from functools import cached_property
-from itertools import islice
+from itertools import compress, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfinstruct.figures.count import main_script
@@ -178,10 +178,13 @@ class Index:
         if found is None:
             wanted = terms(asked.text)
             if wanted:  # the text is read from one end to the other, and only the text
+                order = self.numbers(asked._replace(text=""))
+                hits = bytearray(self.count + 1)
                 with self._opened() as opened:
                     where = " AND ".join("instr(text, ?) > 0" for _ in wanted)
-                    hits = {row[0] for row in opened.execute(f"SELECT n FROM searched WHERE {where}", wanted)}  # noqa: S608
-                found = array("q", (n for n in self.numbers(asked._replace(text="")) if n in hits))
+                    for (n,) in opened.execute(f"SELECT n FROM searched WHERE {where}", wanted):  # noqa: S608 - from constants
+                        hits[n] = 1
+                found = array("q", compress(order, map(hits.__getitem__, order)))
             else:
                 where, values = asked.where()
                 with self._opened() as opened:

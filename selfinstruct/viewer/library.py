@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
@@ -400,6 +400,14 @@ class Library:
         return (
             {} if self.catalogue is None else {name: self.catalogue.versions(name) for name in self.catalogue.names()}
         )
+
+    def whole(self, name: str) -> list[ShownVersion]:
+        """Return the versions of a dataset whose manifests can be read, the oldest first."""
+        found = []
+        for number in self.sets().get(name, []):
+            with suppress(DamageError):
+                found.append(self.version(Ref(name, number)))
+        return found
 
     def version(self, wanted: Ref) -> ShownVersion:
         """Return a version, the latest where none is named.

@@ -26,10 +26,12 @@ from selfinstruct.viewer.pages import page
 from selfinstruct.viewer.wording import Words, languages, preferred, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
+
+    from selfinstruct.catalogue.place import Published
 
 STATIC = Path(__file__).parent / "static"
 LONGEST = 200
@@ -39,6 +41,8 @@ TYPES = {
     ".yaml": "text/plain; charset=utf-8",
     ".parquet": "application/vnd.apache.parquet",
 }
+BLOCK = 1 << 18
+"""Bytes that are sent at once."""
 KEPT = "max-age=31536000, immutable"
 """Of what never changes."""
 
@@ -226,9 +230,8 @@ class _Server:
                 msg = f"{shown.title}: {path} is not what the manifest says"
                 raise DamageError(msg, remedy=f"selfinstruct datasets verify {shown.title}")
             return FileResponse(place, media_type=kind, headers=headers)
-        opened = published.open(path)
-        blocks = iter(partial(opened.read, 1 << 18), b"")
-        return StreamingResponse(blocks, media_type=kind, headers={**headers, "content-length": str(size)})
+        length = {"content-length": str(size)}
+        return StreamingResponse(_blocks(published, path), media_type=kind, headers={**headers, **length})
 
     def download(self, request: Request) -> Response:
         """Rows in a format, converted while they are sent."""
@@ -299,6 +302,11 @@ class _Server:
             if asked in languages():
                 return words(str(asked))
         return words(preferred(request.headers.get("accept-language", "")))
+
+
+def _blocks(published: Published, path: str) -> Iterator[bytes]:
+    with published.open(path) as opened:
+        yield from iter(partial(opened.read, BLOCK), b"")
 
 
 def _in(request: Request, language: str) -> str:

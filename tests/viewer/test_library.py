@@ -18,7 +18,7 @@ from selfinstruct.catalogue.version import MANIFEST, Ref
 from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
 from selfinstruct.viewer import cache as caches
 from selfinstruct.viewer.index import Asked
-from selfinstruct.viewer.library import Library, Preparing, ShownRun
+from selfinstruct.viewer.library import Library, Preparing, ShownRun, ShownVersion
 from tests.support.running import eventually, running
 from tests.support.viewing import Viewer, browse
 
@@ -114,6 +114,21 @@ def test_a_version_without_figures_and_papers_is_shown(own: Path) -> None:
             assert viewer.get("/d/tiny/1/against/2").status_code == 200
 
 
+def test_a_catalogue_at_a_url(own: Path) -> None:
+    """Any fsspec URL is shown as a folder is; files are passed on, rows in a format are left to the command."""
+    import fsspec
+
+    fsspec.filesystem("memory").put(str(own / "catalogue"), "/far/catalogue", recursive=True)
+    with browse(Library(Catalogue("memory://far/catalogue"))) as viewer:
+        assert "data-item" in viewer.page("/d/tiny/2/rows")
+        page = viewer.page("/d/tiny/2")
+        assert "--format messages" in page
+        assert "/download/" not in page
+        assert viewer.get("/download/tiny/2/messages.jsonl").status_code == 404
+        for name in ("manifest.json", "data/sft/train-00000.parquet", "README.md"):
+            assert viewer.get(f"/files/tiny/2/{name}").content == (own / "catalogue" / "tiny" / "2" / name).read_bytes()
+
+
 def test_a_half_written_version_is_not_there(own: Path) -> None:
     """Without a manifest there is no version; with that of another one there is damage, named."""
     half = own / "catalogue" / "tiny" / "3"
@@ -129,6 +144,20 @@ def test_a_half_written_version_is_not_there(own: Path) -> None:
         library.version(Ref("tiny", 3))
     with browse(library) as viewer:
         assert viewer.get("/d/tiny/3").status_code == 500
+        assert "the manifest is that of tiny@2" in viewer.page("/")
+        assert "/d/tiny/2" in viewer.page("/")
+        assert "v1" in viewer.page("/d/tiny/2")
+
+
+def test_who_comes_early_is_asked_to_come_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the index is being built, a page says how far it is, and asks for itself again; then it is there."""
+    monkeypatch.setitem(ShownVersion.index.__kwdefaults__, "patience", 0)
+    with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
+        first = viewer.get("/d/tiny/2/rows?lang=ko")
+        assert first.status_code == 202
+        assert '<meta http-equiv="refresh" content="1">' in first.text
+        assert "<progress" in first.text
+        assert "data-item" in viewer.page("/d/tiny/2/rows")
 
 
 def test_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,8 +183,7 @@ def test_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_run_that_ended_says_so(made: Path) -> None:
     """The page of a finished run has its figures, and asks for no news."""
     with browse(Library(run=made / "run-1")) as viewer:
-        viewer.page("/run/rows")
-        page = viewer.page("/run")
+        page = eventually(lambda: page if "chart-scores" in (page := viewer.page("/run")) else None)
         assert 'data-ended=""' not in page
         assert "chart-scores" in page
         assert "20" in page

@@ -160,6 +160,7 @@ async function later(section) {
 // A run that goes on
 
 async function news(section) {
+  let counted = find("[data-asof]", section).dataset.asof;
   for (;;) {
     await new Promise((wait) => setTimeout(wait, Number(section.dataset.every)));
     if (document.hidden) continue;
@@ -168,9 +169,23 @@ async function news(section) {
       const here = all("[data-item]").findIndex((item) => item.classList.contains("here"));
       section.replaceChildren(...[...page.body.children].map((node) => document.adoptNode(node)));
       all("[data-item]")[here]?.classList.add("here");
-      if (find("[data-ended]", section).dataset.ended) return;
+      const { ended, asof } = find("[data-ended]", section).dataset;
+      if (asof !== counted && !document.activeElement.closest(".charts")) {
+        pictures(section, await part(location.href));
+        counted = asof;
+      }
+      if (ended && counted) return;
     } catch { /* the server is away for a moment, or for good */ }
   }
+}
+
+function pictures(section, page) {
+  const fresh = find(".charts", page), old = find(".charts");
+  if (!fresh) return;
+  const taken = document.adoptNode(fresh);
+  if (old) old.replaceWith(taken);
+  else section.after(taken);
+  all("figure.chart-scores", taken).forEach(threshold);
 }
 
 // Copy a command
