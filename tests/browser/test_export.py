@@ -111,6 +111,7 @@ def test_search_finds_any_part_of_any_word_of_any_script(opened: Watched) -> Non
     search.fill("편지를")
     expect(page.locator("[data-item] mark")).to_have_text("편지를")
     expect(page.locator("[data-item] .instruction")).to_have_text(ROWS[2][0])
+    expect(page.locator(".pager")).to_be_hidden()
     opened.picture("export-search")
     search.fill("HE")
     expect(page.locator("[data-item]")).to_have_count(50)
