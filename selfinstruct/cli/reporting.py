@@ -55,13 +55,14 @@ def _told(target: str, catalogue: str | None) -> Told:
     from selfinstruct.catalogue.place import Catalogue
     from selfinstruct.catalogue.version import ref
     from selfinstruct.runs import open_stored
+    from selfinstruct.store import has_run
     from selfinstruct.viewer import report
 
-    if (Path(target) / "run.db").is_file():
+    if has_run(Path(target)):
         with open_stored(Path(target)) as run:
             return report.of_stored(run)
     found = Catalogue(place_of(catalogue))
     if not found.names():
         msg = f"{target} is no run folder, and there is no catalogue in {found.root}"
-        raise BadInputError(msg, remedy="a folder with a run.db, or --catalogue DIR")
+        raise BadInputError(msg, remedy="a run folder, or --catalogue DIR")
     return report.of_published(found.version(ref(target)))

@@ -66,7 +66,7 @@ def _export(target: str | None, catalogue: str | None, out: Path) -> None:
         library = Part(Catalogue(catalogue or "catalogue"), None if target is None else ref(target))
     else:
         library = Library(run=library.run.folder)
-    rows = export(library, out)
+    rows = export(library, out, told=lambda rows: say(f"{rows:,} rows", quiet=bool(rows % 20_000)))
     typer.echo(out / "index.html")
     size = sum(path.stat().st_size for path in out.rglob("*"))
     say(f"{rows:,} rows in {size / 1e6:,.1f} MB; open it in a browser, or put the folder on any web server")
@@ -76,10 +76,11 @@ def _library(target: str | None, catalogue: str | None) -> tuple[Library, str]:
     """Return what there is to look at, and the page to begin with."""
     from selfinstruct.catalogue.place import Catalogue
     from selfinstruct.catalogue.version import ref
+    from selfinstruct.store import has_run
     from selfinstruct.viewer.library import Library
     from selfinstruct.viewer.links import Links
 
-    if target is not None and (Path(target) / "run.db").is_file():
+    if target is not None and has_run(Path(target)):
         return Library(Catalogue(catalogue) if catalogue else None, run=Path(target)), "/run"
     found = Catalogue(catalogue or "catalogue")
     if not found.facts and not found.names():

@@ -41,7 +41,8 @@ NAMED = ("rule", "stage", "flag", "verdict")
 def export(library: Library, out: Path, *, told: Callable[[int], None] = lambda _: None) -> int:
     """Write the pages of all that `library` has to the folder `out`, whole or not at all; return the rows.
 
-    `told` hears how many rows are written.
+    `told` hears how many rows are written. Of more than a few, lineages are written by processes of their own: a script that
+    calls this stands under `if __name__ == "__main__"`.
 
     Raises:
         BadInputError: `out` is there, and no export of ours. DamageError: a version cannot be read.

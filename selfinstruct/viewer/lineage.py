@@ -14,6 +14,7 @@ Fact = dict[str, Any]
 
 HEAD = 64
 """Characters of a lineage in which the id of its instruction stands."""
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _ROOT = re.compile(r'^\[\{"id": "([^"\\]{1,40})"')
 
 
@@ -213,7 +214,7 @@ def _sampling(stage: object, drawn: object) -> str:
 
 
 def _short(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else f"{value}"
+    return _encode(value) if isinstance(value, (dict, list)) else f"{value}"
 
 
 def _dict(value: object) -> Fact:

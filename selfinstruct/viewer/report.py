@@ -31,12 +31,10 @@ from selfinstruct.viewer.links import Links
 from selfinstruct.viewer.pages import HERE, page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from selfinstruct.catalogue.place import Published
     from selfinstruct.catalogue.version import Version
     from selfinstruct.figures.bins import Lengths
-    from selfinstruct.figures.model import Figures
+    from selfinstruct.figures.model import Figures, Usage
     from selfinstruct.runs import StoredRun
     from selfinstruct.viewer.wording import Words
 
@@ -135,7 +133,7 @@ def html(told: Told, words: Words, *, price: Price = FREE) -> str:
         lengths=[(name, found) for name, found in _measured(figures) if found.rows],
         models=[(role, model, rows) for role, some in figures.models.items() for model, rows in some.items()],
         findings="\n".join(f"- {one}" for one in told.findings),
-        spent=list(_spent(figures, price)),
+        spent=_spent(figures, price),
         cost=price.cost(figures.usage.prompt_tokens, figures.usage.completion_tokens, figures.seconds),
         priced=price != FREE,
     )
@@ -173,12 +171,18 @@ def _measured(figures: Figures) -> list[tuple[str, Lengths]]:
     ]
 
 
-def _spent(figures: Figures, price: Price) -> Iterator[tuple[str, str, Any, float]]:
-    """Yield (kind, name, usage, cost of its tokens) of every stage and model that asked."""
-    for kind, some in (("stage", figures.usage_by_stage), ("model", figures.usage_by_model)):
-        for name, usage in some.items():
-            if usage.calls:
-                yield kind, name, usage, price.cost(usage.prompt_tokens, usage.completion_tokens, 0)
+def _spent(figures: Figures, price: Price) -> list[list[tuple[str, Usage, float]]]:
+    """Return (name, usage, cost of its tokens) of every stage that asked, and of every model where there are several."""
+    stages = {name: figures.usage_by_stage[name] for name in figures.funnel if name in figures.usage_by_stage}
+    models = figures.usage_by_model if len(figures.usage_by_model) > 1 else {}
+    return [
+        [
+            (name, one, price.cost(one.prompt_tokens, one.completion_tokens, 0))
+            for name, one in some.items()
+            if one.calls
+        ]
+        for some in (stages, models)
+    ]
 
 
 def _findings(text: str) -> list[str]:

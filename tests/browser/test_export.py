@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from selfinstruct.viewer.folding import folded, terms
 from tests.browser.conftest import DESK, PHONE, Watched
 from tests.support.evil import make_hostile
 from tests.support.korean import ROWS
@@ -67,7 +69,7 @@ def opened(request: pytest.FixtureRequest, chromium: Browser, folder: Path) -> I
 def shown(page: Page) -> int:
     """How many rows are found, once they are."""
     told = page.locator("[data-total]")
-    page.wait_for_function("document.querySelector('[data-looking]')?.hidden !== false")
+    page.wait_for_selector("#found:not([aria-busy])")
     return int((told.text_content() or "").split()[0].replace(",", ""))
 
 
@@ -109,6 +111,7 @@ def test_search_finds_any_part_of_any_word_of_any_script(opened: Watched) -> Non
     search.fill("편지를")
     expect(page.locator("[data-item] mark")).to_have_text("편지를")
     expect(page.locator("[data-item] .instruction")).to_have_text(ROWS[2][0])
+    expect(page.locator(".pager")).to_be_hidden()
     opened.picture("export-search")
     search.fill("HE")
     expect(page.locator("[data-item]")).to_have_count(50)
@@ -118,6 +121,20 @@ def test_search_finds_any_part_of_any_word_of_any_script(opened: Watched) -> Non
     expect(page.locator("[data-total]")).to_contain_text(f"{whole}")
 
 
+def test_a_browser_folds_texts_as_the_server_does(opened: Watched) -> None:
+    """Case, width, composed and decomposed Hangul, sharp s, final sigma, blanks of all kinds, what cannot be seen."""
+    texts = [
+        "Straße STRASSE ς Σ ΟΔΟΣ İstanbul", "ＡＢＣ ｱｲｳ ﬁne", "한글 \u1112\u1161\u11ab", "a\tb\u00a0c\u3000d\r\n  e ",
+        "zero\u200bwidth\u00ad", "", "  ", *(text[:2000] for text in payloads()),
+    ]  # fmt: skip
+    page = opened.go(ROWS_PAGE)
+    expect(page.locator("[data-item]")).to_have_count(50)
+    texts = [text.encode("utf-8", "replace").decode() for text in texts]
+    assert page.evaluate("texts => texts.map(folded)", texts) == [folded(text) for text in texts]
+    asked = ['one "two  words" ONE', "값 값", '"', "a " * 20]
+    assert page.evaluate("asked => asked.map(terms)", asked) == [list(terms(one)) for one in asked]
+
+
 def test_filters_and_orders(opened: Watched) -> None:
     """Facets add up to all rows; an order is one; a page that is sent to somebody shows the same."""
     page = opened.go(ROWS_PAGE)
@@ -125,7 +142,7 @@ def test_filters_and_orders(opened: Watched) -> None:
     counted = []
     for value in ("yes", "no"):
         page.get_by_label("Classification task").select_option(value)
-        page.wait_for_url(lambda url, value=value: f"class={value}" in url)
+        page.wait_for_url(re.compile(f"class={value}"))
         expect(page.locator("[data-item]").first).to_be_visible()
         counted.append(shown(page))
     assert sum(counted) == 304
@@ -243,20 +260,20 @@ def test_nothing_of_a_hostile_row_runs(how: str, chromium: Browser, tmp_path: Pa
             assert page.evaluate(count) == 0
 
 
-def test_a_report_asks_for_nothing(chromium: Browser, made: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_report_asks_for_nothing(language: str, chromium: Browser, made: Path, tmp_path: Path) -> None:
     """Opened from a mail: one request, for itself; no script; nothing wider than a phone."""
-    for language in ("en", "ko"):
-        out = tmp_path / f"report.{language}.html"
-        assert command("report", made / "run-1", "-o", out, "--lang", language).returncode == 0
-        with window(chromium, out.as_uri(), viewport=PHONE, color_scheme="dark") as watched:
-            asked: list[str] = []
-            watched.page.on("request", lambda request, asked=asked: asked.append(request.url))  # type: ignore[misc]
-            page = watched.go("")
-            assert [url for url in asked if not url.startswith("data:")] == [out.as_uri()]
-            assert page.evaluate("document.scripts.length") == 0
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert page.locator("svg.chart").count() >= 6
-            watched.picture(f"report-phone-{language}", whole=True)
-        with window(chromium, out.as_uri()) as watched:
-            watched.go("")
-            watched.picture(f"report-{language}", whole=True)
+    out = tmp_path / f"report.{language}.html"
+    assert command("report", made / "run-1", "-o", out, "--lang", language).returncode == 0
+    with window(chromium, out.as_uri(), viewport=PHONE, color_scheme="dark") as watched:
+        asked: list[str] = []
+        watched.page.on("request", lambda request: asked.append(request.url))
+        page = watched.go("")
+        assert [url for url in asked if not url.startswith("data:")] == [out.as_uri()]
+        assert page.evaluate("document.scripts.length") == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.locator("svg.chart").count() >= 6
+        watched.picture(f"report-phone-{language}", whole=True)
+    with window(chromium, out.as_uri()) as watched:
+        watched.go("")
+        watched.picture(f"report-{language}", whole=True)

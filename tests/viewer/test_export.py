@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.version import Ref
 from selfinstruct.catalogue.views import views
-from selfinstruct.errors import BadInputError
+from selfinstruct.errors import BadInputError, DamageError
 from selfinstruct.runs import open_stored
 from selfinstruct.viewer import chunks
 from selfinstruct.viewer.export import MARK, Part, export
@@ -220,6 +221,19 @@ def test_a_folder_of_somebody_else_is_left_alone(catalogue: Catalogue, tmp_path:
     assert not (tmp_path / "out" / "old.html").exists()
     assert (tmp_path / "out" / MARK).is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "out", "thesis"]
+
+
+def test_a_damaged_version_leaves_no_folder(made: Path, tmp_path: Path) -> None:
+    """The shard is named; what was written so far is gone, and the earlier export still stands."""
+    root = tmp_path / "catalogue"
+    shutil.copytree(made / "catalogue", root)
+    export(Part(Catalogue(str(root)), None), tmp_path / "out")
+    shard = next((root / "tiny" / "2" / "data" / "dropped").iterdir())
+    shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(DamageError, match=shard.name):
+        export(Part(Catalogue(str(root)), None), tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["catalogue", "out"]
+    assert (tmp_path / "out" / "index.html").is_file()
 
 
 def test_the_command(made: Path, catalogue: Catalogue, tmp_path: Path) -> None:

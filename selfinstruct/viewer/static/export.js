@@ -137,7 +137,9 @@ function upto(query) {
 // Rows
 
 const UNHEARD = /[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g;
-const folded = (text) => text.normalize("NFKC").replace(UNHEARD, "").toUpperCase().toLowerCase().replaceAll("ς", "σ").split(/\s+/u).filter(Boolean).join(" ");
+const PLAIN = /^[ -~\n]*$/, BLANKS = /\s{2,}|[^\S ]/;
+const spaced = (text) => (BLANKS.test(text) ? text.split(/\s+/u).filter(Boolean).join(" ") : text.trim());
+const folded = (text) => spaced(PLAIN.test(text) ? text.toLowerCase() : text.normalize("NFKC").replace(UNHEARD, "").replaceAll("\x85", " ").toUpperCase().toLowerCase().replaceAll("ς", "σ"));
 const terms = (text) => [...new Set([...text.slice(0, 500).matchAll(/"([^"]+)"|(\S+)/g)].map((hit) => folded(hit[1] ?? hit[2])))].filter(Boolean).slice(0, 8);
 const ORDERS = {
   "": () => 0, newest: (_, a, b) => b - a,
@@ -179,9 +181,10 @@ async function rows() {
   const form = find("form.filters"), template = all("template").at(-1), list = find("[data-list]", main);
   const facts = await load("facts", 0), size = facts.size[0], told = main.dataset.flags.split(",");
   const looking = find("[data-looking]", main), total = find("[data-total]", main);
+  const grown = new Set(facts.version).size > 1;
   let turn = 0;
 
-  async function show(found, query, words, mine) {
+  async function show(found, query, words, mine, whole = true) {
     const pages = Math.max(1, Math.ceil(found.length / PAGE)), page = Math.min(pages, Math.max(1, Number(query.get("page")) || 1));
     const part = found.slice((page - 1) * PAGE, page * PAGE);
     const chunks = new Map(await Promise.all([...new Set(part.map((n) => Math.floor(n / size)))].map(async (one) => [one, await load("rows", one)])));
@@ -190,15 +193,17 @@ async function rows() {
     list.replaceChildren(...part.map((n) => {
       const [, instruction, input, output] = chunks.get(Math.floor(n / size))[n % size];
       const flags = facts.tables.flags[facts.flags[n]].split(",").filter((one) => told.includes(one)).map((one) => named("flag", one));
-      const came = new Set(facts.version).size > 1 ? `v${facts.version[n]}` : "";
+      const came = grown ? `v${facts.version[n]}` : "";
       return made(template, { href: `${address("row")}#${n}`, score: score(facts.score[n]), instruction, input, output, flags, came, classification: facts.classification[n] === 1 }, words);
     }));
     find(".empty:not(noscript *)", main).hidden = found.length > 0;
     pager(query, page, pages);
+    if (whole) main.removeAttribute("aria-busy");
   }
 
   async function look() {
     const mine = ++turn, query = wanted(), words = terms(query.get("q") ?? "");
+    main.setAttribute("aria-busy", "true");
     for (const field of form.elements) if (field.name && document.activeElement !== field) field.value = query.get(field.name) ?? "";
     upto(query);
     const among = candidates(facts, query);
@@ -218,7 +223,7 @@ async function rows() {
         shown = performance.now();
         looking.hidden = false;
         looking.textContent = `· ${said(looking.dataset.looking, { n: Math.min(done * size, facts.score.length), all: facts.score.length })}`;
-        await show(pick(), query, words, mine);
+        await show(pick(), query, words, mine, false);
       }
     }));
     if (mine !== turn) return;
