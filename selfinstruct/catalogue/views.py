@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from itertools import groupby
+from math import inf
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct import seeds
@@ -11,7 +13,7 @@ from selfinstruct.export import kept_records
 from selfinstruct.records import Fate, PreferencePair, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from selfinstruct.judging.cut import Cut
     from selfinstruct.runs import StoredRun
@@ -133,9 +135,16 @@ class _Family:
     def _chosen(self, row: Row) -> tuple[Fact | None, list[Fact]]:
         """Return the answer that became the row's output, None where it was written with the instance, and its verdicts."""
         made = [body["record"] for one, body in self._under(row.parent) if one.fate == Fate.ACCEPTED]
-        answer = next((one for one in made if one.get("text") == row.output), None)
-        about = {None if answer is None else answer["id"], row.parent}
-        return answer, [one for one in made if "judge" in one and (one["of"] or one["parent"]) in about]
+        verdicts: dict[str, list[Fact]] = {}
+        for one in made:
+            if "judge" in one:
+                verdicts.setdefault(one["of"] or one["parent"], []).append(one)
+        answers = [one for one in made if one.get("text") == row.output]
+        answer = max(
+            answers, key=lambda one: _mean(verdicts.get(one["id"], ())), default=None
+        )  # of equal texts the best
+        about = row.parent if answer is None else answer["id"]
+        return answer, verdicts.get(about, [])
 
     def _step(self, row: RecordRow, body: Mapping[str, Any]) -> Fact:
         drop = {"drop": body["drop"]} if body["drop"] else {}
@@ -149,6 +158,10 @@ class _Family:
             "record": body["record"],
             "calls": calls,
         }
+
+
+def _mean(verdicts: Sequence[Fact]) -> float:
+    return fmean(one["score"] for one in verdicts) if verdicts else -inf
 
 
 def _preference(pair: PreferencePair) -> Fact:
