@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from selfinstruct.errors import SelfInstructError, UnreachableError
 from selfinstruct.runner import restore
 from selfinstruct.runner.ask import Asker, open_lanes
+from selfinstruct.runner.failures import fault
 from selfinstruct.runner.plan import DRAIN_SECONDS, Ended, StopError, Tally
 from selfinstruct.runner.run import TUNE_SECONDS
 from selfinstruct.runner.told import Told
@@ -179,12 +180,8 @@ class Hand:
             self.settled += 1
         except StopError:
             pass  # given back in the end; the store has what was answered
-        except SelfInstructError as error:
-            self.stop(Ended("error", error=error))
-        except Exception as problem:  # noqa: BLE001 - a fault outside a stage's own work must end the worker, not hang it
-            fault = SelfInstructError(f"request {number}: {type(problem).__name__}: {problem}")
-            fault.__cause__ = problem
-            self.stop(Ended("error", error=fault))
+        except Exception as problem:  # noqa: BLE001 - see `fault`
+            self.stop(Ended("error", error=fault(f"request {number}", problem)))
         finally:
             for call in taken.answers:
                 self._asker.answers.pop(call, None)
@@ -215,8 +212,8 @@ class Hand:
                 self._heard = time.monotonic()
             except UnreachableError as error:
                 self._bear(error)
-            except SelfInstructError as error:
-                self.stop(Ended("error", error=error))
+            except Exception as problem:  # noqa: BLE001 - see `fault`
+                self.stop(Ended("error", error=fault("keeping the leases", problem)))
             await asyncio.sleep(BEAT_SECONDS)
 
     def _bear(self, error: UnreachableError) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from selfinstruct.records import Fate, Instruction, Provenance, Request, Row, co
 from selfinstruct.runner import restore
 from selfinstruct.runner.ask import FIRST, Asker, open_lanes
 from selfinstruct.runner.crew import Crew
+from selfinstruct.runner.failures import fault
 from selfinstruct.runner.order import Order
 from selfinstruct.runner.plan import Ended, Limits, StopError, Tally
 from selfinstruct.runner.tree import Place
@@ -109,9 +111,10 @@ class Runner:
         self._order = Order(self.plan, target=target, available=self._available)
         self._restore()
         timer = None
-        minding = [asyncio.create_task(self._tune())]
-        if self._crew is not None:
-            minding.append(asyncio.create_task(self._mind(self._crew)))
+        minding = [asyncio.create_task(self._minded("minding the servers", self._tune))]
+        if self._crew is not None:  # takes in what workers have done
+            watch = partial(self._crew.watch, self._take_note)
+            minding.append(asyncio.create_task(self._minded("watching the workers", watch)))
         if self._limits.seconds is not None:
             timer = asyncio.get_running_loop().call_later(self._limits.seconds, self.stop, Ended("time"))
         try:
@@ -161,12 +164,12 @@ class Runner:
             self._store.put_meta({"seconds": f"{self.seconds:.1f}"})  # a kill must not forget hours that were paid for
             self._changed.set()
 
-    async def _mind(self, crew: Crew) -> None:
-        """Take in what workers have done."""
+    async def _minded(self, what: str, task: Callable[[], Awaitable[None]]) -> None:
+        """Do what goes on beside the requests; where it fails, the run ends: nobody else waits for it."""
         try:
-            await crew.watch(self._take_note)
-        except SelfInstructError as error:
-            self.stop(Ended("error", error=error))
+            await task()
+        except Exception as problem:  # noqa: BLE001 - see `fault`
+            self.stop(Ended("error", error=fault(what, problem)))
 
     async def _drive(self) -> None:
         """Start requests: unsettled ones first, then new ones, while the engines have room and the order needs them."""
@@ -228,15 +231,8 @@ class Runner:
             self._settle({number: await self._rows(place)})
         except StopError:
             pass  # stays open; the store has what was answered
-        except SelfInstructError as error:
-            self.stop(Ended("error", error=error))
-        except Exception as problem:  # noqa: BLE001 - a fault outside a stage's own work must end the run, not hang it
-            fault = SelfInstructError(
-                f"request {number}: {type(problem).__name__}: {problem}",
-                remedy="the same command after `selfinstruct -v` shows where",
-            )
-            fault.__cause__ = problem
-            self.stop(Ended("error", error=fault))
+        except Exception as problem:  # noqa: BLE001 - see `fault`
+            self.stop(Ended("error", error=fault(f"request {number}", problem)))
         finally:
             self._lineages.pop(number, None)
             self._changed.set()

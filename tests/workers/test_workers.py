@@ -7,8 +7,11 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
+import selfinstruct
 from selfinstruct.errors import SelfInstructError
-from selfinstruct.store import read_run
+from selfinstruct.store import WorkerStore, read_run
 from tests.support.fake_server import FakeServer
 from tests.support.killing import Server
 from tests.support.postgres import Cluster
@@ -193,6 +196,40 @@ def test_a_worker_without_a_server_leaves_its_work_to_others(tmp_path: Path, pos
     assert books(tmp_path / "run") == alone
 
 
+def test_a_leader_that_cannot_watch_any_more_ends(tmp_path: Path, postgres: Cluster) -> None:
+    """What a worker is said to have told cannot be read, which nobody foresaw: exit 1 with the cause, not a run that hangs."""
+    with ExitStack() as stack:
+        server = stack.enter_context(Server(tmp_path / "log.jsonl", latency_ms=100))
+        leader = stack.enter_context(lead(server, tmp_path / "run", "--store", postgres.url(), "--workers", 0, *CALM))
+        schema = eventually(lambda: _address(tmp_path / "run")).partition("#")[2]
+        unreadable = f"INSERT INTO {schema}.workers SELECT token || '-x', 'unreadable', 0 FROM {schema}.owner"  # noqa: S608 - our own
+        postgres.sql(unreadable, database="runs")
+        told = end(leader, status=1)
+    assert "watching the workers: ValidationError" in told
+
+
+@pytest.mark.timeout(120)  # without its end it would take part for ever
+def test_a_worker_that_cannot_keep_its_leases_ends(
+    tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What keeps them fails as nobody foresaw: the worker ends with the cause, and what it held is free."""
+
+    def fail(_store: WorkerStore) -> tuple[str, str]:
+        msg = "nobody foresaw this"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(WorkerStore, "ended", fail)
+    with ExitStack() as stack:
+        server = stack.enter_context(Server(tmp_path / "log.jsonl", latency_ms=100))
+        leader = stack.enter_context(lead(server, tmp_path / "run", "--store", postgres.url(), "--workers", 0, *CALM))
+        run = eventually(lambda: _address(tmp_path / "run"))
+        with pytest.raises(SelfInstructError, match="keeping the leases: RuntimeError: nobody foresaw this"):
+            selfinstruct.work(run)
+        assert set(_table(postgres, run, "leases", "owner")) <= {("",)}
+        leader.send_signal(signal.SIGINT)
+        end(leader, status=130)
+
+
 def test_what_cannot_be_worked_on_is_refused(tmp_path: Path, postgres: Cluster) -> None:
     """A run in a file, one that nobody leads, one with another model: exit 2, nothing is made or changed."""
     with Server(tmp_path / "log.jsonl", latency_ms=1) as server:
@@ -243,8 +280,6 @@ def test_the_library_works_too(tmp_path: Path, postgres: Cluster, alone: Books) 
     """`selfinstruct.work` is what an executor maps over: two of them in a pool, each a process, finish the run."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
-
-    import selfinstruct
 
     with ExitStack() as stack:
         server = stack.enter_context(Server(tmp_path / "log.jsonl", latency_ms=100))
