@@ -8,7 +8,7 @@ before a call is sent.
 """
 
 from selfinstruct.runner.ask import recall
-from selfinstruct.runner.hand import LEASE_SECONDS, Hand
+from selfinstruct.runner.hand import LEASE_SECONDS, LEAST_LEASE, Hand
 from selfinstruct.runner.hire import hired
 from selfinstruct.runner.order import FIRST_GUESS
 from selfinstruct.runner.plan import Ended, Limits, Plan, Tally
@@ -18,6 +18,7 @@ from selfinstruct.runner.walk import UNREADABLE
 __all__ = [
     "FIRST_GUESS",
     "LEASE_SECONDS",
+    "LEAST_LEASE",
     "UNREADABLE",
     "Ended",
     "Hand",

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 60.0
 """A worker that was not heard of for so long is taken to be dead, and others do its requests."""
 
+LEAST_LEASE = 5.0
+"""A lease is renewed every 1 to 1.5 s, on a busy machine or over a slow line less often; one that runs out between two
+renewals has its holder's calls paid for twice."""
+
 BEAT_SECONDS = 0.5
 """Between two looks at whether the run goes on."""
 
