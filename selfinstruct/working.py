@@ -34,7 +34,7 @@ class Worked(NamedTuple):
     """What a worker did."""
 
     requests: int
-    """Settled."""
+    """Settled by it: not those that were taken over."""
     calls: int
     ended: str
     """How the run ended: see `Ended.reason`; `interrupted` where it was this worker that was told to end."""
@@ -88,8 +88,8 @@ async def take_part(
         raise ended.error
     if ended.reason == "alone":
         msg = f"the process that led the run in {store.place.name} is gone"
-        raise UnreachableError(msg, remedy=f"selfinstruct resume {store.folder} --workers 0; then this again")
-    return Worked(hand.settled, hand.tally.calls, ended.reason)
+        raise UnreachableError(msg, remedy=f"{store.resuming}; then this again")
+    return Worked(len(store.settled), hand.tally.calls, ended.reason)
 
 
 async def _begun(store: WorkerStore, *, seconds: float) -> dict[str, str]:
@@ -107,7 +107,7 @@ async def _begun(store: WorkerStore, *, seconds: float) -> dict[str, str]:
             break
         await asyncio.sleep(1)
     msg = f"the run in {store.place.name} has not begun, or has just ended"
-    raise BadInputError(msg, remedy=f"selfinstruct resume {store.folder} --workers 0; then this again")
+    raise BadInputError(msg, remedy=f"{store.resuming}; then this again")
 
 
 def _is_open(recipe: str) -> bool:

@@ -75,7 +75,6 @@ class Hand:
     ) -> None:
         """Take what is needed; nothing happens before `run`. `lease` is in seconds; `tried` as for a Runner."""
         self.tally = Tally()
-        self.settled = 0
         self.lanes = open_lanes(engines, concurrency)
         self._plan, self._store, self._seconds = plan, store, lease
         self._changed = asyncio.Event()
@@ -181,7 +180,6 @@ class Hand:
         try:
             await self._walker.follow(self._plan.root, taken.tree)
             self._store.settle(number)
-            self.settled += 1
         except StopError:
             pass  # given back in the end; the store has what was answered
         except Exception as problem:  # noqa: BLE001 - see `fault`

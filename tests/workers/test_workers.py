@@ -239,7 +239,11 @@ def test_what_cannot_be_worked_on_is_refused(tmp_path: Path, postgres: Cluster) 
         with lead(server, tmp_path / "run", "--store", postgres.url(), rows=2) as leader:
             end(leader)
         with work(tmp_path / "run") as worker:
-            assert "nobody leads" in end(worker, status=2)
+            told = end(worker, status=2)
+            assert "nobody leads" in told
+            assert f"selfinstruct resume {tmp_path / 'run'} --workers 0" in told
+        with work(_address(tmp_path / "run")) as worker:  # no folder of that name is here
+            assert "selfinstruct resume RUN --workers 0, where the run's folder is" in end(worker, status=2)
         with work(tmp_path / "nothing") as worker:
             assert "no run in" in end(worker, status=2)
         with work(tmp_path / "run", "--lease", 4.9) as worker:
