@@ -9,7 +9,7 @@ before a call is sent.
 
 from selfinstruct.runner.ask import recall
 from selfinstruct.runner.hand import LEASE_SECONDS, LEAST_LEASE, Hand
-from selfinstruct.runner.hire import hired
+from selfinstruct.runner.hire import Hired, hired
 from selfinstruct.runner.order import FIRST_GUESS
 from selfinstruct.runner.plan import Ended, Limits, Plan, Tally
 from selfinstruct.runner.run import Runner
@@ -22,6 +22,7 @@ __all__ = [
     "UNREADABLE",
     "Ended",
     "Hand",
+    "Hired",
     "Limits",
     "Plan",
     "Runner",

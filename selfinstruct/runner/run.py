@@ -26,6 +26,7 @@ from selfinstruct.store import request_path
 if TYPE_CHECKING:
     from selfinstruct.engines.base import Engine
     from selfinstruct.pool import Pool
+    from selfinstruct.runner.hire import Hired
     from selfinstruct.runner.plan import Plan
     from selfinstruct.runner.tree import Tree
     from selfinstruct.store import RunStore
@@ -48,13 +49,13 @@ class Runner:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         seconds: float = 0.0,
         tried: Mapping[str, int] = MappingProxyType({}),
-        workers: Callable[[], bool] | None = None,
+        workers: Hired | None = None,
     ) -> None:
         """Take what a run consists of; nothing happens before `run`.
 
         `concurrency` is shared by all engines; None lets each find its own. `seconds` is what earlier invocations took,
         `tried` how often work (by id) was tried in vain before this order: it gets as many tries again.
-        With `workers` others do all but the first stage; it says whether one is there or may still come.
+        With `workers` others do all but the first stage: those that were hired, and whoever comes.
         """
         self.plan = plan
         self.tally = Tally()
@@ -69,7 +70,7 @@ class Runner:
         self._changed = asyncio.Event()
         self._asker = Asker(self.lanes, store=store, tally=self.tally, go_on=self._go_on, changed=self._changed)
         self._walker = Walker(plan, asker=self._asker, store=store, pool=pool, tally=self.tally, tried=tried)
-        self._crew = Crew(plan, store=store, tally=self.tally, expected=workers) if workers else None
+        self._crew = Crew(plan, store=store, tally=self.tally, hired=workers) if workers else None
         self._turns: dict[int, asyncio.Future[None]] = {}
         self._lineages: dict[int, asyncio.Task[None]] = {}
         self._ended: Ended | None = None

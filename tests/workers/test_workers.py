@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -110,6 +111,25 @@ def test_a_killed_worker_is_taken_over(tmp_path: Path, postgres: Cluster, alone:
         again = twice(asked(doomed, good))
         assert again <= set(asked(doomed))
         assert not {entry["id"] for entry in good.entries()} & stored & {entry["id"] for entry in doomed.entries()}
+    assert books(tmp_path / "run") == alone
+    assert sound(tmp_path / "run")
+
+
+def test_what_a_killed_hired_worker_held_is_free_at_once(tmp_path: Path, postgres: Cluster, alone: Books) -> None:
+    """Who hired it sees that it is dead: nobody waits until its leases have run out, and the run is the same."""
+    with Server(tmp_path / "log.jsonl", latency_ms=100) as server, ExitStack() as stack:
+        leader = stack.enter_context(lead(server, tmp_path / "run", "--store", postgres.url(), "--workers", 2, *CALM))
+        run = eventually(lambda: _address(tmp_path / "run"))
+        victim = eventually(
+            lambda: next((owner for (owner,) in _table(postgres, run, "leases", "owner") if owner), None)
+        )
+        os.kill(int(victim.split("-")[-2]), signal.SIGKILL)
+        gone = (
+            f"workers WHERE owner = '{victim}' AND until = 0"  # given back: what only ran out has the time when it did
+        )
+        eventually(lambda: _table(postgres, run, gone, "owner") or None)
+        assert (victim,) not in _table(postgres, run, "leases WHERE until > 0", "owner")
+        end(leader)
     assert books(tmp_path / "run") == alone
     assert sound(tmp_path / "run")
 
