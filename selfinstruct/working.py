@@ -17,7 +17,7 @@ from selfinstruct import recipe as recipes
 from selfinstruct.errors import BadInputError, UnreachableError
 from selfinstruct.pipeline import inputs_of, open_engines, plan_of, prepare
 from selfinstruct.pool import Pool
-from selfinstruct.runner import LEASE_SECONDS, Ended, Hand
+from selfinstruct.runner import LEASE_SECONDS, LEAST_LEASE, Ended, Hand
 from selfinstruct.store import join_run
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Worked(NamedTuple):
     """What a worker did."""
 
     requests: int
-    """Settled."""
+    """Settled by it: not those that were taken over."""
     calls: int
     ended: str
     """How the run ended: see `Ended.reason`; `interrupted` where it was this worker that was told to end."""
@@ -47,7 +47,8 @@ def work(run: str, *, base_url: Sequence[str] = (), lease: float = LEASE_SECONDS
     writer's in the recipe; `lease` the seconds after which a worker that is not heard of is taken to be dead.
 
     Raises:
-        BadInputError: no such run, nobody leads it, or this worker would do it otherwise: each difference is named.
+        BadInputError: no such run, nobody leads it, a lease below LEAST_LEASE, or this worker would do it otherwise: each
+            difference is named.
         UnreachableError: its servers, the database or the run's owner are gone; what it held is done by others.
     """
     return asyncio.run(take_part(run, base_url=base_url, lease=lease))
@@ -62,6 +63,9 @@ async def take_part(
     hired: bool = False,
 ) -> Worked:
     """`work`, in an event loop; `hired`: end when standard input does."""
+    if not lease >= LEAST_LEASE:
+        msg = f"a lease of {lease:g} s would run out before it is renewed"
+        raise BadInputError(msg, remedy=f"--lease {LEAST_LEASE:g} or more")
     store = await asyncio.to_thread(join_run, run)
     try:
         known = await _begun(store, seconds=0 if hired else BEGIN_SECONDS)
@@ -84,8 +88,8 @@ async def take_part(
         raise ended.error
     if ended.reason == "alone":
         msg = f"the process that led the run in {store.place.name} is gone"
-        raise UnreachableError(msg, remedy=f"selfinstruct resume {store.folder} --workers 0; then this again")
-    return Worked(hand.settled, hand.tally.calls, ended.reason)
+        raise UnreachableError(msg, remedy=f"{store.resuming}; then this again")
+    return Worked(len(store.settled), hand.tally.calls, ended.reason)
 
 
 async def _begun(store: WorkerStore, *, seconds: float) -> dict[str, str]:
@@ -103,7 +107,7 @@ async def _begun(store: WorkerStore, *, seconds: float) -> dict[str, str]:
             break
         await asyncio.sleep(1)
     msg = f"the run in {store.place.name} has not begun, or has just ended"
-    raise BadInputError(msg, remedy=f"selfinstruct resume {store.folder} --workers 0; then this again")
+    raise BadInputError(msg, remedy=f"{store.resuming}; then this again")
 
 
 def _is_open(recipe: str) -> bool:

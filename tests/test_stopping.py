@@ -13,9 +13,10 @@ import pytest
 
 from selfinstruct import pipeline
 from selfinstruct import recipe as recipes
-from selfinstruct.errors import Exit
+from selfinstruct.errors import Exit, SelfInstructError
 from selfinstruct.pipeline import Progress
 from selfinstruct.runner import Limits
+from selfinstruct.slots import Lane
 
 
 @pytest.fixture
@@ -59,3 +60,17 @@ def test_answers_under_way_are_awaited_no_longer_than_asked(tmp_path: Path) -> N
     )
     assert report.exit_status is Exit.INTERRUPTED
     assert time.monotonic() - started < 60  # and not the engine's ten minutes
+
+
+def test_a_fault_beside_the_requests_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What minds the servers fails as nobody foresaw: the run ends and says so, instead of going on without it."""
+
+    def fail(_lane: Lane) -> None:
+        msg = "nobody foresaw this"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(Lane, "tune", fail)
+    recipe = recipes.load("demo", sets=["engines.writer.latency=600"], environment={})
+    with pytest.raises(SelfInstructError, match="minding the servers: RuntimeError: nobody foresaw this") as told:
+        pipeline.run_sync(recipe, tmp_path / "run", target=3, limits=Limits(seconds=30, drain=0.1))
+    assert "selfinstruct -v" in told.value.remedy

@@ -17,7 +17,8 @@ def work(
     ],
     base_url: Urls = None,
     lease: Annotated[
-        float, typer.Option("--lease", min=1, help="Seconds until others take over from a worker that is not heard of.")
+        float,
+        typer.Option("--lease", help="Seconds until others take over from a worker that is not heard of; at least 5."),
     ] = 60,
     *,
     hired: Annotated[bool, typer.Option("--hired", hidden=True)] = False,

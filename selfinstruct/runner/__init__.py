@@ -8,8 +8,8 @@ before a call is sent.
 """
 
 from selfinstruct.runner.ask import recall
-from selfinstruct.runner.hand import LEASE_SECONDS, Hand
-from selfinstruct.runner.hire import hired
+from selfinstruct.runner.hand import LEASE_SECONDS, LEAST_LEASE, Hand
+from selfinstruct.runner.hire import Hired, hired
 from selfinstruct.runner.order import FIRST_GUESS
 from selfinstruct.runner.plan import Ended, Limits, Plan, Tally
 from selfinstruct.runner.run import Runner
@@ -18,9 +18,11 @@ from selfinstruct.runner.walk import UNREADABLE
 __all__ = [
     "FIRST_GUESS",
     "LEASE_SECONDS",
+    "LEAST_LEASE",
     "UNREADABLE",
     "Ended",
     "Hand",
+    "Hired",
     "Limits",
     "Plan",
     "Runner",

@@ -15,8 +15,9 @@ from selfinstruct.runner.plan import StopError, Tally
 from selfinstruct.runner.told import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from selfinstruct.runner.hire import Hired
     from selfinstruct.runner.plan import Plan
     from selfinstruct.store import Look, RunStore
 
@@ -38,15 +39,16 @@ LONELY_SECONDS = 45.0
 class Crew:
     """The owner's side of the leases."""
 
-    def __init__(self, plan: Plan, *, store: RunStore, tally: Tally, expected: Callable[[], bool]) -> None:
-        """`expected` says whether a worker is there or may still come."""
+    def __init__(self, plan: Plan, *, store: RunStore, tally: Tally, hired: Hired) -> None:
+        """`hired` are those of them that this process has started."""
         self.used = self.waiting = self.slots = 0
         """Answers at the engines of all workers, those that wait there, and places."""
-        self._store, self._leases, self._tally, self._expected = store, store.leases, tally, expected
+        self._store, self._leases, self._tally, self._hired = store, store.leases, tally, hired
         self._row_stage = next(stage.label for stage in plan.stages if stage.writes() is Row)
         self._carried: dict[int, asyncio.Future[list[str]]] = {}
         self._told: dict[str, Tally] = {}
         self._gone: set[str] = set()  # workers whose end was told of
+        self._freed: set[str] = set()  # hired ones that ended without a word, and hold nothing any more
         self._free = 0
         self._collected: Sequence[int] = ()
         self._stopping = False
@@ -98,9 +100,11 @@ class Crew:
 
     async def _look(self, counted: Callable[[], None]) -> bool:
         """Look once; say whether it was the last time."""
+        ended = self._hired.ended()  # asked first: who left in order is seen to be gone
         try:
             look = await asyncio.to_thread(self._leases.look, collected=self._collected, withdraw=self._stopping)
             await self._take_back(look.settled)
+            await self._bury(look, ended)
         except UnreachableError:  # the store's writer tries again for a while as well
             if time.monotonic() - self._seen > PATIENCE:
                 raise
@@ -129,6 +133,15 @@ class Crew:
             if one is not None and not one.done():
                 one.set_result(paths)
 
+    async def _bury(self, look: Look, ended: Collection[tuple[str, int]]) -> None:
+        """Give back at once what hired workers held that were killed: nobody has to wait for what is known."""
+        for worker in look.there - self._freed if ended else ():
+            told = Told.model_validate_json(look.told[worker])
+            if (told.host, told.pid) in ended:
+                await asyncio.to_thread(self._leases.leave, worker, look.told[worker])
+                self._freed.add(worker)
+                log.warning("worker %d on %s has ended without a word; others do its requests", told.pid, told.host)
+
     def _count(self, look: Look) -> None:
         """Add what each worker has counted since it last told."""
         told = {worker: Told.model_validate_json(text) for worker, text in look.told.items()}
@@ -149,7 +162,7 @@ class Crew:
         """Notice that nobody is left."""
         if look.there or not self._carried:
             self._accompanied = time.monotonic()
-        elif not self._expected() and not self._stopping:
+        elif not self._hired.expected and not self._stopping:
             raise _last_words([Told.model_validate_json(text) for text in look.told.values()], str(self._store.folder))
         elif time.monotonic() - self._accompanied > LONELY_SECONDS:
             self._accompanied = time.monotonic()

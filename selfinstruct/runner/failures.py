@@ -1,4 +1,4 @@
-"""Tells a server that fails from records that do: so many failures in a row are no accident. Knows no store and no task."""
+"""Tells a server that fails from records that do, and a fault of ours from both. Knows no store and no task."""
 
 from __future__ import annotations
 
@@ -31,3 +31,14 @@ class Failures:
             latest = "".join(f"\n  {told}" for told in dict.fromkeys(self._told[-FAILURES_SHOWN:]))
             msg = f"the last {len(self._told)} records all failed; the latest:{latest}"
             raise SelfInstructError(msg, remedy="selfinstruct doctor --base-url URL; then: selfinstruct resume RUN")
+
+
+def fault(where: str, problem: Exception) -> SelfInstructError:
+    """Return what ends a run, or a worker, because of `problem`: also what nobody foresaw must end it, not hang it."""
+    if isinstance(problem, SelfInstructError):
+        return problem
+    found = SelfInstructError(
+        f"{where}: {type(problem).__name__}: {problem}", remedy="the same command after `selfinstruct -v` shows where"
+    )
+    found.__cause__ = problem
+    return found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from selfinstruct.errors import SelfInstructError, UnreachableError
 from selfinstruct.runner import restore
 from selfinstruct.runner.ask import Asker, open_lanes
+from selfinstruct.runner.failures import fault
 from selfinstruct.runner.plan import DRAIN_SECONDS, Ended, StopError, Tally
 from selfinstruct.runner.run import TUNE_SECONDS
 from selfinstruct.runner.told import Told
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 60.0
 """A worker that was not heard of for so long is taken to be dead, and others do its requests."""
+
+LEAST_LEASE = 5.0
+"""A lease is renewed every 1 to 1.5 s, on a busy machine or over a slow line less often; one that runs out between two
+renewals has its holder's calls paid for twice."""
 
 BEAT_SECONDS = 0.5
 """Between two looks at whether the run goes on."""
@@ -70,7 +75,6 @@ class Hand:
     ) -> None:
         """Take what is needed; nothing happens before `run`. `lease` is in seconds; `tried` as for a Runner."""
         self.tally = Tally()
-        self.settled = 0
         self.lanes = open_lanes(engines, concurrency)
         self._plan, self._store, self._seconds = plan, store, lease
         self._changed = asyncio.Event()
@@ -176,15 +180,10 @@ class Hand:
         try:
             await self._walker.follow(self._plan.root, taken.tree)
             self._store.settle(number)
-            self.settled += 1
         except StopError:
             pass  # given back in the end; the store has what was answered
-        except SelfInstructError as error:
-            self.stop(Ended("error", error=error))
-        except Exception as problem:  # noqa: BLE001 - a fault outside a stage's own work must end the worker, not hang it
-            fault = SelfInstructError(f"request {number}: {type(problem).__name__}: {problem}")
-            fault.__cause__ = problem
-            self.stop(Ended("error", error=fault))
+        except Exception as problem:  # noqa: BLE001 - see `fault`
+            self.stop(Ended("error", error=fault(f"request {number}", problem)))
         finally:
             for call in taken.answers:
                 self._asker.answers.pop(call, None)
@@ -215,8 +214,8 @@ class Hand:
                 self._heard = time.monotonic()
             except UnreachableError as error:
                 self._bear(error)
-            except SelfInstructError as error:
-                self.stop(Ended("error", error=error))
+            except Exception as problem:  # noqa: BLE001 - see `fault`
+                self.stop(Ended("error", error=fault("keeping the leases", problem)))
             await asyncio.sleep(BEAT_SECONDS)
 
     def _bear(self, error: UnreachableError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from selfinstruct.store.place import VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 LOG = "workers.log"
@@ -22,11 +23,26 @@ PATIENCE = 20.0
 """Seconds in which a worker that was told to end may do so."""
 
 
-@contextmanager
-def hired(count: int, folder: Path, *, url: str | None) -> Iterator[Callable[[], bool]]:
-    """Have so many workers on the run in `folder` while the body runs; yield what says whether one is left.
+class Hired:
+    """Processes that were started for a run."""
 
-    With a count of 0 others may come at any time, and one is always expected.
+    def __init__(self, workers: Sequence[subprocess.Popen[bytes]]) -> None:
+        """With none of them others may come at any time."""
+        self._workers = workers
+
+    @property
+    def expected(self) -> bool:
+        """Whether a worker is there or may still come."""
+        return not self._workers or any(one.poll() is None for one in self._workers)
+
+    def ended(self) -> set[tuple[str, int]]:
+        """Return (host, process id) of those that have ended, however they did."""
+        return {(socket.gethostname(), one.pid) for one in self._workers if one.poll() is not None}
+
+
+@contextmanager
+def hired(count: int, folder: Path, *, url: str | None) -> Iterator[Hired]:
+    """Have so many workers on the run in `folder` while the body runs.
 
     Each holds the other end of a pipe: where that closes, it ends. A session of their own keeps the terminal's Ctrl-C from
     them: it is meant for the run's owner, who tells them.
@@ -41,7 +57,7 @@ def hired(count: int, folder: Path, *, url: str | None) -> Iterator[Callable[[],
                     command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=environment
                 )
                 workers.append(one)
-        yield lambda: not count or any(one.poll() is None for one in workers)
+        yield Hired(workers)
     finally:
         for one in workers:
             if one.stdin is not None:

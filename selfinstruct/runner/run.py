@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from selfinstruct.records import Fate, Instruction, Provenance, Request, Row, co
 from selfinstruct.runner import restore
 from selfinstruct.runner.ask import FIRST, Asker, open_lanes
 from selfinstruct.runner.crew import Crew
+from selfinstruct.runner.failures import fault
 from selfinstruct.runner.order import Order
 from selfinstruct.runner.plan import Ended, Limits, StopError, Tally
 from selfinstruct.runner.tree import Place
@@ -24,6 +26,7 @@ from selfinstruct.store import request_path
 if TYPE_CHECKING:
     from selfinstruct.engines.base import Engine
     from selfinstruct.pool import Pool
+    from selfinstruct.runner.hire import Hired
     from selfinstruct.runner.plan import Plan
     from selfinstruct.runner.tree import Tree
     from selfinstruct.store import RunStore
@@ -46,13 +49,13 @@ class Runner:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         seconds: float = 0.0,
         tried: Mapping[str, int] = MappingProxyType({}),
-        workers: Callable[[], bool] | None = None,
+        workers: Hired | None = None,
     ) -> None:
         """Take what a run consists of; nothing happens before `run`.
 
         `concurrency` is shared by all engines; None lets each find its own. `seconds` is what earlier invocations took,
         `tried` how often work (by id) was tried in vain before this order: it gets as many tries again.
-        With `workers` others do all but the first stage; it says whether one is there or may still come.
+        With `workers` others do all but the first stage: those that were hired, and whoever comes.
         """
         self.plan = plan
         self.tally = Tally()
@@ -67,7 +70,7 @@ class Runner:
         self._changed = asyncio.Event()
         self._asker = Asker(self.lanes, store=store, tally=self.tally, go_on=self._go_on, changed=self._changed)
         self._walker = Walker(plan, asker=self._asker, store=store, pool=pool, tally=self.tally, tried=tried)
-        self._crew = Crew(plan, store=store, tally=self.tally, expected=workers) if workers else None
+        self._crew = Crew(plan, store=store, tally=self.tally, hired=workers) if workers else None
         self._turns: dict[int, asyncio.Future[None]] = {}
         self._lineages: dict[int, asyncio.Task[None]] = {}
         self._ended: Ended | None = None
@@ -109,9 +112,10 @@ class Runner:
         self._order = Order(self.plan, target=target, available=self._available)
         self._restore()
         timer = None
-        minding = [asyncio.create_task(self._tune())]
-        if self._crew is not None:
-            minding.append(asyncio.create_task(self._mind(self._crew)))
+        minding = [asyncio.create_task(self._minded("minding the servers", self._tune))]
+        if self._crew is not None:  # takes in what workers have done
+            watch = partial(self._crew.watch, self._take_note)
+            minding.append(asyncio.create_task(self._minded("watching the workers", watch)))
         if self._limits.seconds is not None:
             timer = asyncio.get_running_loop().call_later(self._limits.seconds, self.stop, Ended("time"))
         try:
@@ -161,12 +165,12 @@ class Runner:
             self._store.put_meta({"seconds": f"{self.seconds:.1f}"})  # a kill must not forget hours that were paid for
             self._changed.set()
 
-    async def _mind(self, crew: Crew) -> None:
-        """Take in what workers have done."""
+    async def _minded(self, what: str, task: Callable[[], Awaitable[None]]) -> None:
+        """Do what goes on beside the requests; where it fails, the run ends: nobody else waits for it."""
         try:
-            await crew.watch(self._take_note)
-        except SelfInstructError as error:
-            self.stop(Ended("error", error=error))
+            await task()
+        except Exception as problem:  # noqa: BLE001 - see `fault`
+            self.stop(Ended("error", error=fault(what, problem)))
 
     async def _drive(self) -> None:
         """Start requests: unsettled ones first, then new ones, while the engines have room and the order needs them."""
@@ -228,15 +232,8 @@ class Runner:
             self._settle({number: await self._rows(place)})
         except StopError:
             pass  # stays open; the store has what was answered
-        except SelfInstructError as error:
-            self.stop(Ended("error", error=error))
-        except Exception as problem:  # noqa: BLE001 - a fault outside a stage's own work must end the run, not hang it
-            fault = SelfInstructError(
-                f"request {number}: {type(problem).__name__}: {problem}",
-                remedy="the same command after `selfinstruct -v` shows where",
-            )
-            fault.__cause__ = problem
-            self.stop(Ended("error", error=fault))
+        except Exception as problem:  # noqa: BLE001 - see `fault`
+            self.stop(Ended("error", error=fault(f"request {number}", problem)))
         finally:
             self._lineages.pop(number, None)
             self._changed.set()

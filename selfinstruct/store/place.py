@@ -26,6 +26,9 @@ TABLES, ELSEWHERE = "run.db", "store.json"
 VARIABLE = "SELFINSTRUCT_STORE"
 """URL of the database for new runs; also where a password may stand, which is never written down."""
 
+AFAR = Path("RUN")
+"""Stands in remedies for the folder of a run that is known by its URL alone: it is on another machine."""
+
 EXAMPLE = "postgresql://USER@HOST:5432/DATABASE"
 SCHEMA = re.compile(r"run_[0-9a-f]{16}")
 
@@ -130,7 +133,7 @@ def somewhere(text: str) -> Place:
     if not SCHEMA.fullmatch(schema):
         msg = f"{bare(url)} does not say which run"
         raise BadInputError(msg, remedy=f"{bare(url)}#run_..., as the run's folder has it in {ELSEWHERE}")
-    return _postgres(Path(schema), url, schema, known=True)
+    return _postgres(AFAR, url, schema, known=True)
 
 
 def parse(text: str, *, source: str) -> sa.URL:

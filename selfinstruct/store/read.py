@@ -141,7 +141,7 @@ class RunReader:
     def answers(self) -> Iterator[tuple[int, str, Any]]:
         """Yield (request, work id, reply) of every answer, in the order of requests and of call ids."""
         order = sa.select(calls.c.id, calls.c.request).order_by(calls.c.request, calls.c.id)
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             found = connection.execute(order).all()  # bodies are fetched in parts: a database would sort them on disk
             for start in range(0, len(found), CHUNK):
                 wanted = sa.select(calls).where(calls.c.id.in_([row.id for row in found[start : start + CHUNK]]))
@@ -265,7 +265,7 @@ class RunReader:
         query = sa.select(
             calls.c.stage, sa.func.count(), sa.func.sum(calls.c.prompt_tokens), sa.func.sum(calls.c.completion_tokens)
         ).group_by(calls.c.stage)
-        with self._engine.connect() as connection:
+        with self._asking() as connection:
             return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)}
 
     def damage(self) -> Iterator[str]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from selfinstruct.errors import BadInputError
 from selfinstruct.store.leases import held, settling
 from selfinstruct.store.migrations import check, stored_format
-from selfinstruct.store.place import EXAMPLE, find, has_run, somewhere
+from selfinstruct.store.place import AFAR, EXAMPLE, find, has_run, somewhere
 from selfinstruct.store.schema import meta
 from selfinstruct.store.write import RunStore, Write
 
@@ -34,13 +34,20 @@ class WorkerStore(RunStore):
         self._leader = self._led_by()
         self.name = f"{self._leader}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         """Whose leases they are; begins with whom they are from."""
+        self.settled: set[int] = set()
+        """What of `settle` was written so far: a request that was taken over is another's to settle."""
         if self._leader is None:
             msg = f"nobody leads the run in {place.name}: workers work for a run that is under way"
-            raise BadInputError(msg, remedy=f"selfinstruct resume {folder} --workers 0, then this again")
+            raise BadInputError(msg, remedy=f"{self.resuming}; then this again")
+
+    @property
+    def resuming(self) -> str:
+        """What has the run led again."""
+        return f"selfinstruct resume {self.folder} --workers 0, where the run's folder is"
 
     def settle(self, request: int) -> None:
         """Queue that everything that came of a request has its fate."""
-        self._put(Write([settling(request, self.name)], request))
+        self._put(Write([settling(request, self.name)], request, settles=True))
 
     def is_led(self) -> bool | None:
         """Say whether the process that owned the run when we came still does; None: nobody does, it may come back."""
@@ -61,6 +68,7 @@ class WorkerStore(RunStore):
     def _allowed(self, connection: sa.Connection, group: Sequence[Write]) -> Sequence[Write]:
         numbers = {write.request for write in group if write.request is not None}
         mine = held(connection, self.name, numbers)
+        self.settled |= mine & {write.request for write in group if write.settles}
         return [write for write in group if write.request is None or write.request in mine]
 
 
@@ -88,7 +96,7 @@ def join_run(run: str) -> WorkerStore:
     """
     if "://" in run:
         place: Place = somewhere(run)
-        folder = Path(run.partition("#")[2] or "RUN")
+        folder = AFAR
     else:
         folder = Path(run)
         if not has_run(folder):

@@ -41,6 +41,8 @@ class Write(NamedTuple):
 
     statements: Sequence[tuple[sa.Executable, list[dict[str, Any]]]]
     request: int | None = None
+    settles: bool = False
+    """Whether it ends the lineage."""
 
 
 class RunStore(RunReader):

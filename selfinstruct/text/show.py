@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 
-_USERINFO = re.compile(r"//[^/@\s]{1,200}@")
+_DATABASE_USER = r"(?<=postgresql://)[^/@:\s]{1,200}@"
+_USERINFO = re.compile(rf"//(?!{_DATABASE_USER})[^/@\s]{{1,200}}@")
 _LINES = re.compile("\r\n|\n|\r")
 
 
 def printable(text: object, *, longest: int = 200) -> str:
     """Return `text` on one line, at most `longest` characters, control and format characters as escapes.
 
-    User and password of a URL are masked: errors show what was given, and keys are given in the wrong places.
+    User and password of a URL are masked: errors show what was given, and keys are given in the wrong places. A user alone of
+    a database is not: its address is shown to be typed, and no key is ever wanted there.
     """
     text = _USERINFO.sub("//***@", str(text))
     line = "".join(_shown(character) for character in text[: longest + 1])

@@ -213,6 +213,20 @@ def test_who_is_not_let_in_is_told_why(
     assert not (tmp_path / "run/store.json").exists()
 
 
+def test_whatever_is_asked_of_a_server_that_went_away_says_so(tmp_path: Path, postgres: Cluster) -> None:
+    """Also what the owner of a run asks: a word and a remedy, not an error of the driver's."""
+    store = open_run(tmp_path, url=postgres.url())
+    postgres.stop("fast")
+    try:
+        with pytest.raises(UnreachableError):
+            list(store.answers())
+        with pytest.raises(UnreachableError):
+            store.usage_by_stage()
+    finally:
+        postgres.start()
+        store.close()
+
+
 @pytest.mark.parametrize(
     "url", ["postgresql://u:SECRET@127.0.0.1:1/runs", "postgresql://u@127.0.0.1:1/runs?password=SECRET"]
 )

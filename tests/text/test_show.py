@@ -20,3 +20,11 @@ def test_one_line_without_control(text: str) -> None:
 def test_userinfo_is_masked() -> None:
     """A key in a URL is not repeated."""
     assert printable("no http://user:sk-SECRET@host/v1 there") == "no http://***@host/v1 there"
+    assert printable("http://sk-SECRET@host/v1") == "http://***@host/v1"
+    assert printable("postgresql://me:SECRET@db/x") == "postgresql://***@db/x"
+
+
+def test_the_address_of_a_database_can_be_typed() -> None:
+    """Its user alone is no secret: who is told to work on a run there needs all of the address."""
+    told = "try: postgresql://me@db:5432/x#run_0123456789abcdef"
+    assert printable(told) == told

@@ -85,6 +85,7 @@ def test_who_is_not_heard_of_writes_no_more(run: RunStore) -> None:
     assert [call for call, _, _ in run.answered()] == [f"{slow.name}-1", f"{quick.name}-0"]
     assert slow.leases.renew(slow.name, "{}", seconds=60) == {1}
     assert run.leases.look().settled == [0]
+    assert (slow.settled, quick.settled) == (set(), {0})
     slow.close()
     quick.close()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
+import selfinstruct
 from selfinstruct.errors import SelfInstructError
-from selfinstruct.store import read_run
+from selfinstruct.store import WorkerStore, read_run
 from tests.support.fake_server import FakeServer
 from tests.support.killing import Server
 from tests.support.postgres import Cluster
@@ -111,6 +115,25 @@ def test_a_killed_worker_is_taken_over(tmp_path: Path, postgres: Cluster, alone:
     assert sound(tmp_path / "run")
 
 
+def test_what_a_killed_hired_worker_held_is_free_at_once(tmp_path: Path, postgres: Cluster, alone: Books) -> None:
+    """Who hired it sees that it is dead: nobody waits until its leases have run out, and the run is the same."""
+    with Server(tmp_path / "log.jsonl", latency_ms=100) as server, ExitStack() as stack:
+        leader = stack.enter_context(lead(server, tmp_path / "run", "--store", postgres.url(), "--workers", 2, *CALM))
+        run = eventually(lambda: _address(tmp_path / "run"))
+        victim = eventually(
+            lambda: next((owner for (owner,) in _table(postgres, run, "leases", "owner") if owner), None)
+        )
+        os.kill(int(victim.split("-")[-2]), signal.SIGKILL)
+        gone = (
+            f"workers WHERE owner = '{victim}' AND until = 0"  # given back: what only ran out has the time when it did
+        )
+        eventually(lambda: _table(postgres, run, gone, "owner") or None)
+        assert (victim,) not in _table(postgres, run, "leases WHERE until > 0", "owner")
+        end(leader)
+    assert books(tmp_path / "run") == alone
+    assert sound(tmp_path / "run")
+
+
 def test_a_killed_leader_leaves_nobody_working(tmp_path: Path, postgres: Cluster, alone: Books) -> None:
     """Its own workers end, one from elsewhere notices; `resume` with other workers ends as if nothing had happened."""
     with Server(tmp_path / "log.jsonl", latency_ms=100) as server, ExitStack() as stack:
@@ -193,6 +216,40 @@ def test_a_worker_without_a_server_leaves_its_work_to_others(tmp_path: Path, pos
     assert books(tmp_path / "run") == alone
 
 
+def test_a_leader_that_cannot_watch_any_more_ends(tmp_path: Path, postgres: Cluster) -> None:
+    """What a worker is said to have told cannot be read, which nobody foresaw: exit 1 with the cause, not a run that hangs."""
+    with ExitStack() as stack:
+        server = stack.enter_context(Server(tmp_path / "log.jsonl", latency_ms=100))
+        leader = stack.enter_context(lead(server, tmp_path / "run", "--store", postgres.url(), "--workers", 0, *CALM))
+        schema = eventually(lambda: _address(tmp_path / "run")).partition("#")[2]
+        unreadable = f"INSERT INTO {schema}.workers SELECT token || '-x', 'unreadable', 0 FROM {schema}.owner"  # noqa: S608 - our own
+        postgres.sql(unreadable, database="runs")
+        told = end(leader, status=1)
+    assert "watching the workers: ValidationError" in told
+
+
+@pytest.mark.timeout(120)  # without its end it would take part for ever
+def test_a_worker_that_cannot_keep_its_leases_ends(
+    tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What keeps them fails as nobody foresaw: the worker ends with the cause, and what it held is free."""
+
+    def fail(_store: WorkerStore) -> tuple[str, str]:
+        msg = "nobody foresaw this"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(WorkerStore, "ended", fail)
+    with ExitStack() as stack:
+        server = stack.enter_context(Server(tmp_path / "log.jsonl", latency_ms=100))
+        leader = stack.enter_context(lead(server, tmp_path / "run", "--store", postgres.url(), "--workers", 0, *CALM))
+        run = eventually(lambda: _address(tmp_path / "run"))
+        with pytest.raises(SelfInstructError, match="keeping the leases: RuntimeError: nobody foresaw this"):
+            selfinstruct.work(run)
+        eventually(lambda: True if set(_table(postgres, run, "leases", "owner")) <= {("",)} else None)
+        leader.send_signal(signal.SIGINT)
+        end(leader, status=130)
+
+
 def test_what_cannot_be_worked_on_is_refused(tmp_path: Path, postgres: Cluster) -> None:
     """A run in a file, one that nobody leads, one with another model: exit 2, nothing is made or changed."""
     with Server(tmp_path / "log.jsonl", latency_ms=1) as server:
@@ -202,9 +259,15 @@ def test_what_cannot_be_worked_on_is_refused(tmp_path: Path, postgres: Cluster) 
         with lead(server, tmp_path / "run", "--store", postgres.url(), rows=2) as leader:
             end(leader)
         with work(tmp_path / "run") as worker:
-            assert "nobody leads" in end(worker, status=2)
+            told = end(worker, status=2)
+            assert "nobody leads" in told
+            assert f"selfinstruct resume {tmp_path / 'run'} --workers 0" in told
+        with work(_address(tmp_path / "run")) as worker:  # no folder of that name is here
+            assert "selfinstruct resume RUN --workers 0, where the run's folder is" in end(worker, status=2)
         with work(tmp_path / "nothing") as worker:
             assert "no run in" in end(worker, status=2)
+        with work(tmp_path / "run", "--lease", 4.9) as worker:
+            assert "--lease 5 or more" in end(worker, status=2)
         with lead(server, tmp_path / "other", "--store", postgres.url(), "--workers", 0) as leader:
             run = eventually(lambda: _address(tmp_path / "other"))
             assert "model of writer: tiny -> large" in asyncio.run(_refused_beside_another_model(run))
@@ -243,8 +306,6 @@ def test_the_library_works_too(tmp_path: Path, postgres: Cluster, alone: Books) 
     """`selfinstruct.work` is what an executor maps over: two of them in a pool, each a process, finish the run."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
-
-    import selfinstruct
 
     with ExitStack() as stack:
         server = stack.enter_context(Server(tmp_path / "log.jsonl", latency_ms=100))
