@@ -102,7 +102,7 @@ def whole(source_open: Callable[[str, int], Stream], file: str = MANIFEST, *, mo
     """Return a small file.
 
     Raises:
-        DamageError: it has more than `most` bytes.
+        DamageError: it has more than `most` bytes. UnreachableError: it stopped before its end.
     """
     found = bytearray()
     with closing(source_open(file, 0)) as stream:
@@ -111,4 +111,7 @@ def whole(source_open: Callable[[str, int], Stream], file: str = MANIFEST, *, mo
             if len(found) > most:
                 msg = f"{printable(file, longest=80)} has more than {most:,} bytes"
                 raise DamageError(msg, remedy="tell who keeps that catalogue; nothing was fetched")
+    if stream.size is not None and len(found) < stream.size:  # a connection that drops ends like a file that is whole
+        msg = f"{printable(file, longest=200)} stopped after {len(found):,} of {stream.size:,} bytes"
+        raise UnreachableError(msg, remedy="the same command once it is well")
     return bytes(found)
