@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from selfinstruct import __version__
 from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref
-from selfinstruct.download.source import Stream, patiently, read_manifest, whole
+from selfinstruct.download.source import Stream, manifest_of, patiently, whole
 from selfinstruct.errors import BadInputError, DamageError, UnreachableError
 from selfinstruct.records import Frozen
 from selfinstruct.text.show import printable
@@ -66,7 +66,7 @@ class Http:
             raise BadInputError(msg, remedy=f"there are: {printable(there, longest=200) or 'none'}")
         self.where = f"{self._base}/files/{wanted.name}/{number}"
         found = patiently(lambda: whole(self.open))
-        self.manifest = read_manifest(found, f"{self.where}/{MANIFEST}", Ref(wanted.name, number))
+        self.manifest = manifest_of(Ref(wanted.name, number), found, f"{self.where}/{MANIFEST}")
 
     def open(self, file: str, start: int) -> Stream:
         """Ask for `file` from `start` on; see `Source`."""

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from selfinstruct.catalogue.version import FIGURES, RECIPE, Ref, Version
 from selfinstruct.catalogue.views import lineage_of, views
-from selfinstruct.errors import DamageError, SelfInstructError
+from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
 from selfinstruct.figures.count import of_run
 from selfinstruct.figures.model import Figures, StageCounts
 from selfinstruct.runs import open_stored
@@ -405,7 +405,7 @@ class Library:
         """Return the versions of a dataset whose manifests can be read, the oldest first."""
         found = []
         for number in self.sets().get(name, []):
-            with suppress(DamageError):
+            with suppress(BadInputError, DamageError):
                 found.append(self.version(Ref(name, number)))
         return found
 

@@ -149,6 +149,16 @@ def test_a_half_written_version_is_not_there(own: Path) -> None:
         assert "v1" in viewer.page("/d/tiny/2")
 
 
+def test_a_version_of_a_newer_format_hides_no_other(own: Path) -> None:
+    """It is named with what helps, and the others are shown."""
+    manifest = own / "catalogue" / "tiny" / "2" / MANIFEST
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text(encoding="utf-8")), "format": 2}), encoding="utf-8")
+    with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
+        page = viewer.page("/")
+        assert ("a manifest of format 2" in page, "/d/tiny/1" in page) == (True, True)
+        assert viewer.page("/d/tiny/1")
+
+
 def test_who_comes_early_is_asked_to_come_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the index is being built, a page says how far it is, and asks for itself again; then it is there."""
     monkeypatch.setattr(ShownVersion.index, "__kwdefaults__", {"patience": 0})
