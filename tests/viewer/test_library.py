@@ -19,6 +19,7 @@ from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
 from selfinstruct.viewer import cache as caches
 from selfinstruct.viewer.index import Asked
 from selfinstruct.viewer.library import Library, Preparing, ShownRun, ShownVersion
+from tests.store.support import make
 from tests.support.running import eventually, running
 from tests.support.viewing import Viewer, browse
 
@@ -188,6 +189,23 @@ def test_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             assert "data-item" in viewer.page("/run/drops")
             row = eventually(lambda: next(iter(_rows_of(viewer.page("/run/rows"))[1]), None))
             assert 'id="answers"' in viewer.page(f"/run/row/{row}")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_run_that_has_grown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Wherever it lies: its index is built anew when it has grown, and not while it stands still."""
+    url = request.getfixturevalue("postgres").url() if kind == "postgres" else None
+    monkeypatch.setattr(ShownRun, "AGAIN", 0)
+    make(tmp_path / "run", url=url, rows=5)
+    shown = ShownRun(tmp_path / "run")
+    first = shown.index(patience=60)
+    assert shown.index() is first
+    make(tmp_path / "run", rows=12)
+    shown.index()  # begins to build it
+    grown = eventually(lambda: found if (found := shown.index()) is not first else None)
+    assert grown.count > first.count
 
 
 def test_a_run_that_ended_says_so(made: Path) -> None:
