@@ -150,13 +150,16 @@ def test_another_download_is_refused(made: Path, tmp_path: Path, form: str | Non
 
 
 def test_a_smaller_view_beside_a_whole_version(made: Path, tmp_path: Path) -> None:
-    """A whole version is not the download of one view, nor the other way."""
-    get(made / "catalogue", tmp_path / "whole")
-    get(made / "catalogue", tmp_path / "part", view="sft")
+    """A whole version is not the download of one view, nor the other way, and nobody changed it; a lost shard is damage."""
+    get(made / "catalogue", tmp_path / "whole", name="tiny@2")
+    get(made / "catalogue", tmp_path / "part", name="tiny@2", view="sft")
     with pytest.raises(BadInputError, match="is not this download"):
-        get(made / "catalogue", tmp_path / "whole", view="sft")
-    with pytest.raises(DamageError, match="is not as it was downloaded"):
-        get(made / "catalogue", tmp_path / "part")
+        get(made / "catalogue", tmp_path / "whole", name="tiny@2", view="sft")
+    with pytest.raises(BadInputError, match="is not this download"):
+        get(made / "catalogue", tmp_path / "part", name="tiny@2")
+    (tmp_path / "part/data/sft/train-00001.parquet").unlink()
+    with pytest.raises(DamageError, match=r"train-00001\.parquet is not as it was downloaded"):
+        get(made / "catalogue", tmp_path / "part", name="tiny@2", view="sft")
 
 
 @pytest.mark.parametrize(
