@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from pydantic import ValidationError
 
@@ -56,7 +56,8 @@ class Http:
             msg = "--from takes http(s)://HOST[:PORT][/PATH], without a name, a password or a question in it"
             raise BadInputError(msg, remedy="for instance --from http://127.0.0.1:8000")
         self._base = url.rstrip("/")
-        self._opener = _opener(parts.hostname)
+        # No proxy that happens to be in the environment stands between, nor learns what is fetched.
+        self._opener = build_opener(_AtHome, ProxyHandler({}))
         head = patiently(lambda: self._head(f"{self._base}/catalogue.json"))
         known = head.datasets.get(wanted.name, [])
         number = wanted.version or max(known, default=0)
@@ -96,11 +97,6 @@ class Http:
             msg = f"{url} does not answer: {printable(str(getattr(error, 'reason', error)), longest=160)}"
             raise UnreachableError(msg, remedy="the same command once it does") from None
         return _stream(url, answer)
-
-
-def _opener(host: str) -> OpenerDirector:
-    here = host in {"127.0.0.1", "::1", "localhost"}
-    return build_opener(_AtHome, *([ProxyHandler({})] if here else []))  # no proxy stands between us and ourselves
 
 
 def _refusal(url: str, error: HTTPError) -> Exception:

@@ -132,6 +132,18 @@ def test_it_does_not_follow_away(catalogue: Catalogue, tmp_path: Path) -> None:
         assert other.log == []
 
 
+def test_a_proxy_of_the_environment_is_not_asked(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for a host that is not this one: what is fetched is between it and us."""
+    with serving(catalogue) as proxy:
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        with pytest.raises(UnreachableError):
+            open_source(f"http://127.0.0.2:{free_port()}", ref("tiny"))
+        assert proxy.log == []
+
+
 @pytest.mark.parametrize("status", [500, 503, 429])
 def test_a_server_that_is_ill(catalogue: Catalogue, tmp_path: Path, status: int) -> None:
     """Tried again, then told as what may pass."""
