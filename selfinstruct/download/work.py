@@ -15,7 +15,7 @@ from selfinstruct.download.source import WAITS, Source
 from selfinstruct.download.watch import Watcher
 from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
 from selfinstruct.exported import TRAINERS, Manifest, is_file, verify_export
-from selfinstruct.files import publish, sha256
+from selfinstruct.files import check_name, publish, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -62,6 +62,7 @@ def is_there(plan: Plan, path: Path) -> bool:
     Raises:
         BadInputError: it holds something else. DamageError: it did, and was changed.
     """
+    check_name(path)
     if is_file(path):
         msg = f"{path} is the name of one file, and a download makes a folder"
         raise BadInputError(msg, remedy=f"give a folder: -o {path.with_suffix('')}")

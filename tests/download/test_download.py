@@ -14,7 +14,7 @@ from selfinstruct.catalogue.shards import Shards
 from selfinstruct.catalogue.version import CARD, MANIFEST, VIEWS, ref
 from selfinstruct.download import Order, download, make_plan, open_source
 from selfinstruct.errors import BadInputError, DamageError, NoRoomError, NothingToExportError
-from selfinstruct.files import sha256
+from selfinstruct.files import publish, sha256
 from tests.exporters.test_judged import HOSTILE
 from tests.support.hand_made import publish_files, sft_shard
 from tests.support.published import make_catalogue
@@ -186,6 +186,20 @@ def test_nothing_foreign_is_replaced(made: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="makes a folder"):
         get(made / "catalogue", tmp_path / "x.jsonl", "messages")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder", "link"]
+
+
+@pytest.mark.parametrize("path", ["nope/..", "..", ".", "/"])
+def test_a_path_that_names_nothing(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """For a download, an export, any file: refused with what helps, and no folder on the way to it is left."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(BadInputError, match="no name for something new"):
+        get(made / "catalogue", Path(path), "messages")
+    with runs.open_stored(made / "run-1") as run, pytest.raises(BadInputError, match="no name for something new"):
+        export.export(run, "messages", Path(path))
+    with pytest.raises(BadInputError, match="no name for something new"), publish(Path(path)):
+        pass
+    assert [one.name for one in tmp_path.rglob("*")] == ["here"]
 
 
 @pytest.mark.parametrize("form", ["kto", "ranked"])
