@@ -28,7 +28,7 @@ from selfinstruct.exported import (
     read_manifest,
     verify_export,
 )
-from selfinstruct.files import leftovers, publish, sha256
+from selfinstruct.files import check_name, leftovers, publish, sha256
 from selfinstruct.judged import JudgedTask
 from selfinstruct.judging import refilter
 from selfinstruct.judging.audit import Audit, audit, can_audit
@@ -78,6 +78,7 @@ def export(
         DamageError: what would be replaced was changed since it was exported.
         NoRoomError: the disk refused; nothing is left.
     """
+    check_name(path)
     exporter = _exporter(run, kind, options or {}, reasoning=reasoning)
     single = is_file(path)
     if single and path.suffix.lower() != exporter.suffix:

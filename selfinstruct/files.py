@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfinstruct.errors import NoRoomError
+from selfinstruct.errors import BadInputError, NoRoomError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,9 @@ def publish(path: Path) -> Iterator[Path]:
     What stood at `path` is there until the new one is. What a killed process of ours left beside it is removed.
 
     Raises:
-        NoRoomError: the disk refused; nothing of it is left.
+        BadInputError: see `check_name`. NoRoomError: the disk refused; nothing of it is left.
     """
+    check_name(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +46,17 @@ def publish(path: Path) -> Iterator[Path]:
         raise NoRoomError(msg, remedy="make room or choose another place, then give the same command again") from error
     finally:
         _remove(temporary)
+
+
+def check_name(path: Path) -> None:
+    """Refuse a path whose last part names nothing that could be made: `.`, `..`, `X/..` and `/`.
+
+    Raises:
+        BadInputError: with what helps.
+    """
+    if path.name in {"", ".."}:
+        msg = f"{path} is no name for something new"
+        raise BadInputError(msg, remedy=f"give it one with -o, for instance {path / 'new'}")
 
 
 def leftovers(path: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from selfinstruct.errors import BadInputError
 from selfinstruct.ledger import Accounts, StageTree, accounts
 from selfinstruct.records import Fate, Record, Row
 from selfinstruct.stage import stage_parents
-from selfinstruct.store import has_run, read_run
+from selfinstruct.store import facts_of, read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,10 +108,7 @@ def lineage(run: StoredRun, record: str) -> list[dict[str, Any]]:
 
 def accepted_rows(folder: Path) -> int:
     """Return how many rows the run in `folder` has; 0 when there is no run yet."""
-    if not has_run(folder):
+    if "recipe" not in facts_of(folder):  # its first start found no server
         return 0
-    with read_run(folder) as store:
-        if "recipe" not in store.get_meta():  # its first start found no server
-            return 0
     with open_stored(folder) as run:
         return run.accounts().ledger.accepted

@@ -9,9 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, Version, ref
+from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, Version, read_manifest, ref
 from selfinstruct.errors import BadInputError, DamageError
 from selfinstruct.text.show import printable
 
@@ -22,6 +20,8 @@ BATCH = 2000
 """Rows that are read at once."""
 DEFAULT, VARIABLE = "catalogue", "SELFINSTRUCT_CATALOGUE"
 """Where a catalogue is looked for when nobody says where: what the variable names, else this folder."""
+MEND = "restore the version from a copy, or remove its folder"
+"""What helps where a manifest is none, or another's."""
 
 
 def default() -> str:
@@ -139,7 +139,7 @@ class Catalogue:
         """Return a version, the latest where none is named.
 
         Raises:
-            BadInputError: there is none. DamageError: its manifest cannot be read, or is another's.
+            BadInputError: there is none, or it is of a newer format. DamageError: its manifest cannot be read, or is another's.
         """
         known = self.versions(wanted.name)
         number = wanted.version or max(known, default=0)
@@ -153,16 +153,12 @@ class Catalogue:
             raise BadInputError(msg, remedy=there)
         path = f"{self.root}/{wanted.name}/{number}/{MANIFEST}"
         text = b""
-        try:
+        with suppress(FileNotFoundError):  # removed since it was seen
             text = self.files.cat_file(path)
-            manifest = Version.model_validate_json(text)
-        except (ValidationError, FileNotFoundError) as error:
-            _refuse_newer(text, path)
-            msg = f"{path}: no readable manifest ({' '.join(str(error).split())[:120]})"
-            raise DamageError(msg, remedy="restore the version from a copy, or remove its folder") from None
+        manifest = read_manifest(text, path, remedy=MEND)
         if (manifest.name, manifest.version) != (wanted.name, number):
             msg = f"{path}: the manifest is that of {manifest.ref}"
-            raise DamageError(msg, remedy="restore the version from a copy, or remove its folder")
+            raise DamageError(msg, remedy=MEND)
         return Published(self, manifest)
 
     def _entries(self, folder: str) -> list[str]:
@@ -176,12 +172,3 @@ class Catalogue:
             if entry["type"] == "directory"
         )
         return sorted(name for name in found if not name.startswith("."))
-
-
-def _refuse_newer(manifest: bytes, path: str) -> None:
-    """Raise BadInputError where a manifest cannot be read because a later version of us wrote it."""
-    with suppress(ValueError, AttributeError, TypeError):
-        made = json.loads(manifest).get("format", FORMAT)
-        if made > FORMAT:
-            msg = f"{path} is of format {made}, this version reads up to {FORMAT}"
-            raise BadInputError(msg, remedy="pip install -U selfinstruct")

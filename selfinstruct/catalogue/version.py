@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, NamedTuple
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import from_json
 
-from selfinstruct.errors import BadInputError
+from selfinstruct.errors import BadInputError, DamageError
 from selfinstruct.records import Frozen
 from selfinstruct.text.show import printable
 
@@ -170,3 +171,21 @@ class Version(Frozen):
     def shards(self, view: str) -> list[str]:
         """Return the files of a view in order."""
         return sorted(name for name in self.files if name.startswith(f"data/{view}/"))
+
+
+def read_manifest(text: bytes, where: str, *, remedy: str) -> Version:
+    """Return the manifest that was read from `where`; `remedy` is what helps when it is none.
+
+    Raises:
+        BadInputError: of a newer format. DamageError: it is none.
+    """
+    try:
+        raw = from_json(text)
+        newer = raw["format"] if isinstance(raw, dict) and isinstance(raw.get("format"), int) else FORMAT
+        if newer > FORMAT:  # looked at first: what else is new in it is no damage
+            msg = f"{where}: a manifest of format {newer}, this version reads up to {FORMAT}"
+            raise BadInputError(msg, remedy="pip install -U selfinstruct")
+        return Version.model_validate(raw)
+    except (ValueError, ValidationError) as error:
+        msg = f"{where}: no readable manifest ({printable(' '.join(str(error).split()), longest=160)})"
+        raise DamageError(msg, remedy=remedy) from None

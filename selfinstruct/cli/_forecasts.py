@@ -75,12 +75,9 @@ def _sources(recipe: Recipe, folder: Path, inputs: Mapping[str, str], source: Pa
 
 
 def _started(folder: Path) -> bool:
-    from selfinstruct.store import has_run, read_run
+    from selfinstruct.store import facts_of
 
-    if not has_run(folder):
-        return False
-    with read_run(folder) as store:
-        return "recipe" in store.get_meta()
+    return "recipe" in facts_of(folder)
 
 
 def _changes(recipe: Recipe, folder: Path, inputs: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.version import MANIFEST, Ref, Version
-from selfinstruct.download.source import Stream, patiently, read_manifest, whole
+from selfinstruct.download.source import Stream, manifest_of, patiently, whole
 from selfinstruct.errors import BadInputError, DamageError, UnreachableError
 from selfinstruct.text.show import printable
 
@@ -85,7 +85,7 @@ class Hub(Files):
             raise BadInputError(
                 msg, remedy="is the name right? A private one wants `hf auth login`, or HF_TOKEN"
             ) from None
-        super().__init__(self._system, root, read_manifest(text, f"hf://{root}/{MANIFEST}", wanted))
+        super().__init__(self._system, root, manifest_of(wanted, text, f"hf://{root}/{MANIFEST}"))
 
     @contextmanager
     def _told(self, path: str) -> Iterator[None]:

@@ -7,13 +7,13 @@ import re
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from pydantic import ValidationError
 
 from selfinstruct import __version__
 from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref
-from selfinstruct.download.source import Stream, patiently, read_manifest, whole
+from selfinstruct.download.source import Stream, manifest_of, patiently, whole
 from selfinstruct.errors import BadInputError, DamageError, UnreachableError
 from selfinstruct.records import Frozen
 from selfinstruct.text.show import printable
@@ -56,7 +56,8 @@ class Http:
             msg = "--from takes http(s)://HOST[:PORT][/PATH], without a name, a password or a question in it"
             raise BadInputError(msg, remedy="for instance --from http://127.0.0.1:8000")
         self._base = url.rstrip("/")
-        self._opener = _opener(parts.hostname)
+        # No proxy that happens to be in the environment stands between, nor learns what is fetched.
+        self._opener = build_opener(_AtHome, ProxyHandler({}))
         head = patiently(lambda: self._head(f"{self._base}/catalogue.json"))
         known = head.datasets.get(wanted.name, [])
         number = wanted.version or max(known, default=0)
@@ -66,7 +67,7 @@ class Http:
             raise BadInputError(msg, remedy=f"there are: {printable(there, longest=200) or 'none'}")
         self.where = f"{self._base}/files/{wanted.name}/{number}"
         found = patiently(lambda: whole(self.open))
-        self.manifest = read_manifest(found, f"{self.where}/{MANIFEST}", Ref(wanted.name, number))
+        self.manifest = manifest_of(Ref(wanted.name, number), found, f"{self.where}/{MANIFEST}")
 
     def open(self, file: str, start: int) -> Stream:
         """Ask for `file` from `start` on; see `Source`."""
@@ -96,11 +97,6 @@ class Http:
             msg = f"{url} does not answer: {printable(str(getattr(error, 'reason', error)), longest=160)}"
             raise UnreachableError(msg, remedy="the same command once it does") from None
         return _stream(url, answer)
-
-
-def _opener(host: str) -> OpenerDirector:
-    here = host in {"127.0.0.1", "::1", "localhost"}
-    return build_opener(_AtHome, *([ProxyHandler({})] if here else []))  # no proxy stands between us and ourselves
 
 
 def _refusal(url: str, error: HTTPError) -> Exception:

@@ -74,9 +74,9 @@ def push(
             tags = {tag.name for tag in api.list_repo_refs(repo, repo_type="dataset").tags}
         if _is_there(published, repo, tags):
             return Pushed(_url(api, repo, version.ref), new=False)
-        _check_others(version.ref, repo, there, tags, create_pr=create_pr)
+        before = _before(version.ref, repo, there, tags, create_pr=create_pr)
         made = patiently(
-            lambda: _commit(api, repo, published, folder, there, create_pr=create_pr),
+            lambda: _commit(api, repo, published, folder, before & there, create_pr=create_pr),
             () if create_pr else waits,  # an answer that was lost would make a second request
         )
     if create_pr:
@@ -134,8 +134,8 @@ def _is_there(published: Published, repo: str, tags: set[str]) -> bool:
     return True
 
 
-def _check_others(ref: Ref, repo: str, there: set[str], tags: set[str], *, create_pr: bool) -> None:
-    """Refuse a repository that this version would spoil."""
+def _before(ref: Ref, repo: str, there: set[str], tags: set[str], *, create_pr: bool) -> set[str]:
+    """Return the files of the version that is on the main branch; refuse a repository that this version would spoil."""
     later = sorted(
         int(tag[1:]) for tag in tags if re.fullmatch(r"v[1-9][0-9]{0,8}", tag) and int(tag[1:]) > (ref.version or 0)
     )
@@ -143,20 +143,24 @@ def _check_others(ref: Ref, repo: str, there: set[str], tags: set[str], *, creat
         msg = f"{repo} has v{later[-1]} already: with v{ref.version} its main branch would go back"
         raise BadInputError(msg, remedy="push versions in their order, or add --create-pr")
     if MANIFEST in there:
-        Hub(f"hf://{repo}@main", Ref(ref.name))  # of another dataset: says so
-    elif others := there - NEW:
+        return set(Hub(f"hf://{repo}@main", Ref(ref.name)).manifest.files)  # of another dataset: says so
+    if others := there - NEW:
         msg = f"{repo} holds something else ({printable(', '.join(sorted(others)), longest=120)})"
         raise BadInputError(msg, remedy="another repository, or an empty one")
+    return set()
 
 
 def _commit(
-    api: HfApi, repo: str, published: Published, folder: Path, there: set[str], *, create_pr: bool
+    api: HfApi, repo: str, published: Published, folder: Path, before: set[str], *, create_pr: bool
 ) -> CommitInfo:
-    """Send what the Hub does not have, then everything becomes visible at once."""
+    """Send what the Hub does not have, then everything becomes visible at once.
+
+    Of the files of the version `before` it, those that this one has not are gone; what others put there stays.
+    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete  # noqa: PLC0415 - half a second
 
     names = [*published.manifest.files, MANIFEST]
-    stale = sorted(name for name in there - set(names) if name.startswith("data/"))
+    stale = sorted(before - set(names))
     work: list[CommitOperationAdd | CommitOperationDelete] = [
         CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in names
     ]

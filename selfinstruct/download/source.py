@@ -6,10 +6,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from pydantic import ValidationError
-from pydantic_core import from_json
-
-from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, Version
+from selfinstruct.catalogue.version import MANIFEST, Ref, Version, read_manifest
 from selfinstruct.errors import BadInputError, DamageError, UnreachableError
 from selfinstruct.text.show import printable
 
@@ -76,22 +73,13 @@ def patiently(attempt: Callable[[], T], waits: Sequence[float] = WAITS) -> T:
     return attempt()
 
 
-def read_manifest(text: bytes, where: str, wanted: Ref) -> Version:
+def manifest_of(wanted: Ref, text: bytes, where: str) -> Version:
     """Return the manifest of `wanted`.
 
     Raises:
         BadInputError: of a newer format, or another version than was asked for. DamageError: it is none.
     """
-    try:
-        raw = from_json(text)
-        newer = raw["format"] if isinstance(raw, dict) and isinstance(raw.get("format"), int) else FORMAT
-        if newer > FORMAT:  # looked at first: what else is new in it is no damage
-            msg = f"{where}: a manifest of format {newer}, this version reads up to {FORMAT}"
-            raise BadInputError(msg, remedy="pip install -U selfinstruct")
-        manifest = Version.model_validate(raw)
-    except (ValueError, ValidationError) as error:
-        msg = f"{where}: no readable manifest ({printable(' '.join(str(error).split()), longest=160)})"
-        raise DamageError(msg, remedy="tell who keeps that catalogue; nothing was fetched") from None
+    manifest = read_manifest(text, where, remedy="tell who keeps that catalogue; nothing was fetched")
     if manifest.name != wanted.name or wanted.version not in {None, manifest.version}:
         msg = f"{where} holds {manifest.ref}, not {wanted}"
         raise BadInputError(msg, remedy=f"ask for {manifest.ref}, or of another place")
@@ -102,7 +90,7 @@ def whole(source_open: Callable[[str, int], Stream], file: str = MANIFEST, *, mo
     """Return a small file.
 
     Raises:
-        DamageError: it has more than `most` bytes.
+        DamageError: it has more than `most` bytes. UnreachableError: it stopped before its end.
     """
     found = bytearray()
     with closing(source_open(file, 0)) as stream:
@@ -111,4 +99,7 @@ def whole(source_open: Callable[[str, int], Stream], file: str = MANIFEST, *, mo
             if len(found) > most:
                 msg = f"{printable(file, longest=80)} has more than {most:,} bytes"
                 raise DamageError(msg, remedy="tell who keeps that catalogue; nothing was fetched")
+    if stream.size is not None and len(found) < stream.size:  # a connection that drops ends like a file that is whole
+        msg = f"{printable(file, longest=200)} stopped after {len(found):,} of {stream.size:,} bytes"
+        raise UnreachableError(msg, remedy="the same command once it is well")
     return bytes(found)

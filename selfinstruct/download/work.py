@@ -15,10 +15,10 @@ from selfinstruct.download.source import WAITS, Source
 from selfinstruct.download.watch import Watcher
 from selfinstruct.errors import BadInputError, DamageError, NothingToExportError
 from selfinstruct.exported import TRAINERS, Manifest, is_file, verify_export
-from selfinstruct.files import publish, sha256
+from selfinstruct.files import check_name, publish, sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 LICENCES = "licences.json"
@@ -62,6 +62,7 @@ def is_there(plan: Plan, path: Path) -> bool:
     Raises:
         BadInputError: it holds something else. DamageError: it did, and was changed.
     """
+    check_name(path)
     if is_file(path):
         msg = f"{path} is the name of one file, and a download makes a folder"
         raise BadInputError(msg, remedy=f"give a folder: -o {path.with_suffix('')}")
@@ -89,8 +90,9 @@ def _problems(plan: Plan, path: Path) -> list[str] | None:
     if plan.exporter is None:
         if Version.model_validate_json(text) != plan.version:
             return None
-        if {one.relative_to(path).as_posix() for one in (path / "data").rglob("*.parquet")} - plan.files.keys():
-            return None  # more views than are wanted now
+        there = {one.relative_to(path).as_posix() for one in (path / "data").rglob("*.parquet")}
+        if there - plan.files.keys() or _views(there) != _views(plan.files):
+            return None  # more views than are wanted now, or fewer
         odd = [path / name for name, file in plan.files.items() if not _is(path / name, file.sha256)]
         return [f"{one} is not as it was downloaded" for one in odd]
     found = Manifest.model_validate_json(text)
@@ -98,6 +100,11 @@ def _problems(plan: Plan, path: Path) -> list[str] | None:
     if (found.published, found.recipe, found.format, found.cut) != asked:
         return None
     return list(verify_export(path))
+
+
+def _views(files: Iterable[str]) -> set[str]:
+    """Return the views that these are shards of."""
+    return {name.split("/")[1] for name in files if name.startswith("data/") and name.endswith(".parquet")}
 
 
 def _is(place: Path, digest: str) -> bool:

@@ -45,6 +45,7 @@ __all__ = [
     "WorkRow",
     "WorkerStore",
     "child_path",
+    "facts_of",
     "has_run",
     "insist_on_database",
     "join_run",
@@ -112,12 +113,33 @@ def read_run(folder: Path) -> Iterator[RunReader]:
     """Open the run in `folder` for reading, whoever owns it.
 
     Raises:
-        BadInputError: there is no run, or it was written by another version.
+        BadInputError: there is no run, it has no tables yet, or it was written by another version.
         UnreachableError: its database does not answer. DamageError: the file is not a database any more.
     """
     if not has_run(folder):
         msg = f"no run in {folder} (no {TABLES})"
         raise BadInputError(msg, remedy=f"start one: selfinstruct run -n 100 -o {folder}")
+    with _reading(folder) as store:
+        if not store.get_meta():  # its first start was a moment ago, or was killed in its first moment
+            msg = f"{folder} holds a run that never started"
+            raise BadInputError(msg, remedy=f"selfinstruct run -n 100 -o {folder}")
+        yield store
+
+
+def facts_of(folder: Path) -> dict[str, str]:
+    """Return the run-wide facts of the run in `folder`; empty where there is no run, or none that ever started.
+
+    Raises:
+        BadInputError, UnreachableError, DamageError: as `read_run`.
+    """
+    if not has_run(folder):
+        return {}
+    with _reading(folder) as store:
+        return store.get_meta()
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[RunReader]:
     place = find(folder)
     try:
         with closing(RunReader(folder, engine=place.reading(), place=place)) as store:

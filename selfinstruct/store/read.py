@@ -268,6 +268,12 @@ class RunReader:
         with self._asking() as connection:
             return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)}
 
+    def extent(self) -> int:
+        """Return how many works, records and answers there are together: it grows with every row."""
+        counts = [sa.select(sa.func.count()).select_from(table).scalar_subquery() for table in (work, records, calls)]
+        with self._asking() as connection:
+            return sum(connection.execute(sa.select(*counts)).one())
+
     def damage(self) -> Iterator[str]:
         """Yield a line for every broken body, orphan, double fate or miscount. None means the store is whole."""
         with self._asking() as connection:

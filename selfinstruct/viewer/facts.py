@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct.catalogue.version import AUDIT, CARD, DIFF, Ref
-from selfinstruct.errors import DamageError
+from selfinstruct.errors import BadInputError, DamageError
 from selfinstruct.figures.model import Figures
 from selfinstruct.viewer import sending, texts
 from selfinstruct.viewer.charts import charts, funnel, growth, singles
@@ -42,7 +42,7 @@ def catalogue(library: Library) -> Fact:
         for number in reversed(numbers):
             try:
                 versions.append(library.version(Ref(name, number)))
-            except DamageError as error:
+            except (BadInputError, DamageError) as error:  # the former: of a newer format
                 damaged.append(str(error))
         if versions:
             sets.append({"name": name, "versions": versions})

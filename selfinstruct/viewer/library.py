@@ -20,10 +20,11 @@ from pydantic import ValidationError
 
 from selfinstruct.catalogue.version import FIGURES, RECIPE, Ref, Version
 from selfinstruct.catalogue.views import lineage_of, views
-from selfinstruct.errors import DamageError, SelfInstructError
+from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
 from selfinstruct.figures.count import of_run
 from selfinstruct.figures.model import Figures, StageCounts
 from selfinstruct.runs import open_stored
+from selfinstruct.store import read_run
 from selfinstruct.text.rouge import NoveltyIndex
 from selfinstruct.text.show import printable
 from selfinstruct.viewer import cache
@@ -288,7 +289,8 @@ class ShownRun(Shown):
         self._temporary = tempfile.TemporaryDirectory(prefix="selfinstruct-")
         self._numbers = count(1)
         self._index: Index | None = None
-        self._size = self._seconds = self._ended = 0.0
+        self._seconds = self._ended = 0.0
+        self._seen = 0
         self._figures: Figures | None = None
         self._asof = ""
         with open_stored(folder) as run:
@@ -305,16 +307,17 @@ class ShownRun(Shown):
                 except Preparing:
                     if self._index is None:
                         raise
-            elif self._index is None or (self._is_due() and self._stored_size() != self._size):
-                self._size = self._stored_size()
+            elif self._index is None or (self._is_due() and self._extent() != self._seen):
+                self._seen = self._extent()
                 self._builder = _Builder(0, self._build)
         return self._index if self._index is not None else self.index(patience=patience)
 
     def _is_due(self) -> bool:
         return time.monotonic() > self._ended + self.AGAIN * self._seconds
 
-    def _stored_size(self) -> float:
-        return sum(path.stat().st_size for path in self.folder.glob("run.db*"))
+    def _extent(self) -> int:
+        with read_run(self.folder) as store:
+            return store.extent()
 
     def _build(self, told: Callable[[int], None]) -> Index:
         began = time.monotonic()
@@ -405,7 +408,7 @@ class Library:
         """Return the versions of a dataset whose manifests can be read, the oldest first."""
         found = []
         for number in self.sets().get(name, []):
-            with suppress(DamageError):
+            with suppress(BadInputError, DamageError):
                 found.append(self.version(Ref(name, number)))
         return found
 

@@ -141,5 +141,5 @@ def test_reading_what_is_damaged_names_the_shard(sound: Path, tmp_path: Path) ->
         with pytest.raises(DamageError, match=f"tiny/1/data/{view}/train-00000.parquet: cannot be read"):
             list(version.rows(view))
     edit(root / "tiny/2/manifest.json", '"format": 1', '"format": 2, "new": true')
-    with pytest.raises(BadInputError, match="is of format 2"):
+    with pytest.raises(BadInputError, match="of format 2"):
         Catalogue(str(root)).version(Ref("tiny", 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,23 @@ import pytest
 from selfinstruct import pipeline, recipe
 from selfinstruct.console import Watcher
 from selfinstruct.console.figures import Figures
-from selfinstruct.pipeline import Report
+from selfinstruct.console.watcher import TICK
+from selfinstruct.pipeline import Progress, Report
 from tests.support.running import command, events
 
 
-def watched(folder: Path, path: Path, *, rows: int) -> Report:
+def watched(folder: Path, path: Path, *, rows: int, starting: float = 0.0) -> Report:
+    """Run it under a watcher; between the first word of it and its first model lie `starting` seconds."""
     loaded = recipe.load("demo", environment={}, sets=["engines.writer.latency=0.01"])
     with Watcher(folder, quiet=True, events=path) as watcher:
+
+        def watch(progress: Progress) -> None:
+            watcher(progress)
+            if not progress.models:
+                time.sleep(starting)
+
         logging.getLogger("selfinstruct.test").warning("a server says \x1b[31m%s", "no\nway")
-        report = pipeline.run_sync(loaded, folder, target=rows, watch=watcher)
+        report = pipeline.run_sync(loaded, folder, target=rows, watch=watch)
         watcher.ended(report)
     return report
 
@@ -44,15 +53,19 @@ def test_a_run_is_told_from_start_to_stop(tmp_path: Path) -> None:
     assert (stop["event"], stop["message"], stop["exit_status"]) == ("stop", "30 of 30 rows", 0)
 
 
-def test_a_run_that_goes_on_is_told_in_the_same_file(tmp_path: Path) -> None:
-    """Appended; counts are the whole run's, and no rate comes of what was there before."""
+@pytest.mark.parametrize("starting", [0.0, 5 * TICK])
+def test_a_run_that_goes_on_is_told_in_the_same_file(tmp_path: Path, starting: float) -> None:
+    """Appended; counts are the whole run's once it is open, however long that takes; no rate comes of what was there before."""
     watched(tmp_path / "run", tmp_path / "events", rows=20)
     before = len(events(tmp_path / "events"))
-    watched(tmp_path / "run", tmp_path / "events", rows=20)
+    watched(tmp_path / "run", tmp_path / "events", rows=20, starting=starting)
     again = events(tmp_path / "events")[before:]
     assert {one["event"] for one in again[2:-1]} == {"progress"}
     assert [again[place]["event"] for place in (0, 1, -1)] == ["start", "warning", "stop"]
-    assert all(one["rows"] >= 20 and one["rows_per_min"] is None for one in again[2:-1])
+    counted = [one for one in again[2:-1] if one["models"]]  # before, nothing is known of what was stored
+    assert counted
+    assert all(one["rows"] >= 20 for one in counted)
+    assert all(one["rows_per_min"] is None for one in again[2:-1])
 
 
 def test_stderr_carries_nothing_else(tmp_path: Path) -> None:

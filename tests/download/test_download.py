@@ -14,7 +14,7 @@ from selfinstruct.catalogue.shards import Shards
 from selfinstruct.catalogue.version import CARD, MANIFEST, VIEWS, ref
 from selfinstruct.download import Order, download, make_plan, open_source
 from selfinstruct.errors import BadInputError, DamageError, NoRoomError, NothingToExportError
-from selfinstruct.files import sha256
+from selfinstruct.files import publish, sha256
 from tests.exporters.test_judged import HOSTILE
 from tests.support.hand_made import publish_files, sft_shard
 from tests.support.published import make_catalogue
@@ -150,13 +150,16 @@ def test_another_download_is_refused(made: Path, tmp_path: Path, form: str | Non
 
 
 def test_a_smaller_view_beside_a_whole_version(made: Path, tmp_path: Path) -> None:
-    """A whole version is not the download of one view, nor the other way."""
-    get(made / "catalogue", tmp_path / "whole")
-    get(made / "catalogue", tmp_path / "part", view="sft")
+    """A whole version is not the download of one view, nor the other way, and nobody changed it; a lost shard is damage."""
+    get(made / "catalogue", tmp_path / "whole", name="tiny@2")
+    get(made / "catalogue", tmp_path / "part", name="tiny@2", view="sft")
     with pytest.raises(BadInputError, match="is not this download"):
-        get(made / "catalogue", tmp_path / "whole", view="sft")
-    with pytest.raises(DamageError, match="is not as it was downloaded"):
-        get(made / "catalogue", tmp_path / "part")
+        get(made / "catalogue", tmp_path / "whole", name="tiny@2", view="sft")
+    with pytest.raises(BadInputError, match="is not this download"):
+        get(made / "catalogue", tmp_path / "part", name="tiny@2")
+    (tmp_path / "part/data/sft/train-00001.parquet").unlink()
+    with pytest.raises(DamageError, match=r"train-00001\.parquet is not as it was downloaded"):
+        get(made / "catalogue", tmp_path / "part", name="tiny@2", view="sft")
 
 
 @pytest.mark.parametrize(
@@ -183,6 +186,20 @@ def test_nothing_foreign_is_replaced(made: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="makes a folder"):
         get(made / "catalogue", tmp_path / "x.jsonl", "messages")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder", "link"]
+
+
+@pytest.mark.parametrize("path", ["nope/..", "..", ".", "/"])
+def test_a_path_that_names_nothing(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """For a download, an export, any file: refused with what helps, and no folder on the way to it is left."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(BadInputError, match="no name for something new"):
+        get(made / "catalogue", Path(path), "messages")
+    with runs.open_stored(made / "run-1") as run, pytest.raises(BadInputError, match="no name for something new"):
+        export.export(run, "messages", Path(path))
+    with pytest.raises(BadInputError, match="no name for something new"), publish(Path(path)):
+        pass
+    assert [one.name for one in tmp_path.rglob("*")] == ["here"]
 
 
 @pytest.mark.parametrize("form", ["kto", "ranked"])

@@ -62,6 +62,15 @@ def test_a_connection_that_drops_goes_on_from_there(catalogue: Catalogue, tmp_pa
     assert (tmp_path / "got" / SHARD).read_bytes() == BODY
 
 
+@pytest.mark.parametrize("path", ["/catalogue.json", "/files/tiny/1/manifest.json"])
+def test_what_says_what_there_is_drops(catalogue: Catalogue, tmp_path: Path, path: str) -> None:
+    """The head or the manifest, cut at 60 %: not damage, but asked for again, whole."""
+    with serving(catalogue, Manners(drop_at=0.6, drops=1, dropped=path)) as server:
+        get(server, tmp_path / "got")
+        assert [one for one, _ in server.log].count(path) == 2
+    assert snapshot(tmp_path / "got") == snapshot(tmp_path / "catalogue/tiny/1")
+
+
 def test_a_server_that_always_drops(catalogue: Catalogue, tmp_path: Path) -> None:
     """Told after some tries, nothing is lost, nothing half is seen; once the server is well the same call fetches the rest."""
     with serving(catalogue, Manners(drop_at=0.6)) as server:
@@ -121,6 +130,18 @@ def test_it_does_not_follow_away(catalogue: Catalogue, tmp_path: Path) -> None:
         with pytest.raises(BadInputError, match="sends on to"):
             get(server, tmp_path / "got")
         assert other.log == []
+
+
+def test_a_proxy_of_the_environment_is_not_asked(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for a host that is not this one: what is fetched is between it and us."""
+    with serving(catalogue) as proxy:
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        with pytest.raises(UnreachableError):
+            open_source(f"http://127.0.0.2:{free_port()}", ref("tiny"))
+        assert proxy.log == []
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])

@@ -197,6 +197,19 @@ def test_the_next_version(hub: HubServer, root: Path) -> None:
     assert (repo.tree("v2") or {})[MANIFEST] == (root / "tiny/2" / MANIFEST).read_bytes()
 
 
+def test_papers_of_the_version_before_do_not_stay(hub: HubServer, root: Path) -> None:
+    """What only the earlier version has is gone, whatever its folder; what somebody else put there stays."""
+    papers = {"diff.md": b"# 1\n", "audit.json": b"{}", "card/verbs.svg": b"<svg/>", "recipe.yaml": b"a: 1\n"}
+    publish_files(root, papers, version=2, trial=False)
+    assert command(hub, root, "push", "tiny", REPO).returncode == 0
+    repo = hub.repos[REPO]
+    repo.commit("main", {**(repo.tree("main") or {}), "notes.md": b"mine", "data/more.csv": b"a,b"})
+    publish_files(root, {"recipe.yaml": b"a: 2\n"}, version=3, trial=False)
+    done = command(hub, root, "push", "tiny", REPO)
+    assert done.returncode == 0, done.stderr
+    assert {*(repo.tree("v3") or {})} == {".gitattributes", "notes.md", "data/more.csv", "recipe.yaml", MANIFEST}
+
+
 def test_other_bytes_from_the_hub_are_refused(hub: HubServer, root: Path, tmp_path: Path) -> None:
     """What was changed there is named with both hashes, and nothing is made."""
     assert command(hub, root, "push", "tiny", REPO).returncode == 0

@@ -11,6 +11,7 @@ from selfinstruct import export, runs
 from selfinstruct.errors import BadInputError, DamageError, Exit
 from selfinstruct.records import Fate
 from selfinstruct.store import CallRow, Outcome, RecordRow, WorkRow, has_run, open_run, read_run, runs_below
+from selfinstruct.store.place import find
 from selfinstruct.verify import verify
 from tests.store.support import ROWS, calls_of, change, export_of, make, process
 from tests.support.running import command, eventually
@@ -55,6 +56,24 @@ def test_killed_and_resumed(tmp_path: Path, url: str | None, wanted: dict[str, b
     make(folder)
     assert export_of(folder) == wanted
     assert list(verify(folder)) == []
+
+
+def test_a_run_without_tables_never_started(tmp_path: Path, url: str | None, wanted: dict[str, bytes]) -> None:
+    """In its first moment, or killed in it: who reads is told so, not of damage; it counts no row, and can be started."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    hold = find(folder, url=url).own()
+    with hold.transaction():
+        pass
+    hold.release()
+    assert has_run(folder)
+    with pytest.raises(BadInputError, match="never started"), read_run(folder) as store:
+        store.usage()
+    told = command("verify", folder)
+    assert (told.returncode, "never started" in told.stderr) == (2, True), told.stderr
+    assert runs.accepted_rows(folder) == 0
+    make(folder)
+    assert export_of(folder) == wanted
 
 
 def read_ids(folder: Path) -> int:

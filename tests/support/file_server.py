@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Manners:
-    """What it does to requests for shards; all else is answered well."""
+    """What it does to requests for shards; all else is answered well, where it does not say otherwise."""
 
     drop_at: float | None = None
     """Closes the connection after this share of a file, every time: what lies behind it never comes."""
     drops: int = 1_000_000
     """How often."""
+    dropped: str = "/data/"
+    """Part of the paths that this happens to."""
     ranges: bool = True
     """Whether it knows Range."""
     length: Callable[[int], int] | None = None
@@ -96,7 +98,7 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(manners.length(length) if manners.length and shard else length))
             self.end_headers()
             end = len(body)
-            if shard and manners.drop_at is not None and manners.drops > 0:
+            if manners.dropped in self.path and manners.drop_at is not None and manners.drops > 0:
                 manners.drops -= 1
                 end = int(len(body) * manners.drop_at)
                 self.close_connection = True

@@ -9,8 +9,11 @@ import pytest
 
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.viewer.library import Library
+from tests.support.postgres import postgres
 from tests.support.published import make_catalogue
 from tests.support.viewing import Viewer, browse
+
+__all__ = ["postgres"]
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
 from selfinstruct.viewer import cache as caches
 from selfinstruct.viewer.index import Asked
 from selfinstruct.viewer.library import Library, Preparing, ShownRun, ShownVersion
+from tests.store.support import make
 from tests.support.running import eventually, running
 from tests.support.viewing import Viewer, browse
 
@@ -149,6 +150,16 @@ def test_a_half_written_version_is_not_there(own: Path) -> None:
         assert "v1" in viewer.page("/d/tiny/2")
 
 
+def test_a_version_of_a_newer_format_hides_no_other(own: Path) -> None:
+    """It is named with what helps, and the others are shown."""
+    manifest = own / "catalogue" / "tiny" / "2" / MANIFEST
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text(encoding="utf-8")), "format": 2}), encoding="utf-8")
+    with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
+        page = viewer.page("/")
+        assert ("a manifest of format 2" in page, "/d/tiny/1" in page) == (True, True)
+        assert viewer.page("/d/tiny/1")
+
+
 def test_who_comes_early_is_asked_to_come_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the index is being built, a page says how far it is, and asks for itself again; then it is there."""
     monkeypatch.setattr(ShownVersion.index, "__kwdefaults__", {"patience": 0})
@@ -178,6 +189,23 @@ def test_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             assert "data-item" in viewer.page("/run/drops")
             row = eventually(lambda: next(iter(_rows_of(viewer.page("/run/rows"))[1]), None))
             assert 'id="answers"' in viewer.page(f"/run/row/{row}")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_run_that_has_grown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Wherever it lies: its index is built anew when it has grown, and not while it stands still."""
+    url = request.getfixturevalue("postgres").url() if kind == "postgres" else None
+    monkeypatch.setattr(ShownRun, "AGAIN", 0)
+    make(tmp_path / "run", url=url, rows=5)
+    shown = ShownRun(tmp_path / "run")
+    first = shown.index(patience=60)
+    assert shown.index() is first
+    make(tmp_path / "run", rows=12)
+    shown.index()  # begins to build it
+    grown = eventually(lambda: found if (found := shown.index()) is not first else None)
+    assert grown.count > first.count
 
 
 def test_a_run_that_ended_says_so(made: Path) -> None:
