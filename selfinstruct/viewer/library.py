@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from selfinstruct.catalogue.verify import insist
 from selfinstruct.catalogue.version import FIGURES, RECIPE, Ref, Version
 from selfinstruct.catalogue.views import lineage_of, views
 from selfinstruct.errors import DamageError, SelfInstructError
@@ -210,8 +211,9 @@ class ShownVersion(Shown):
         """Open a shard.
 
         Raises:
-            DamageError: it is missing, or no Parquet file, or not one of these columns.
+            DamageError: it is not what was published, or no Parquet file, or not one of these columns.
         """
+        insist(self.published, shard)
         import pyarrow as pa  # noqa: PLC0415 - 188 ms, wanted only here
         import pyarrow.parquet as pq  # noqa: PLC0415
 

@@ -242,7 +242,7 @@ class _Server:
             raise HTTPException(404)
         name = f"{shown.manifest.name}-v{shown.manifest.version}-{file}"
         return StreamingResponse(
-            sending.lines(shown.manifest, folder, form),
+            sending.lines(shown.published, folder, form),
             media_type="application/jsonl",
             headers={"content-disposition": f'attachment; filename="{name}"'},
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import threading
@@ -17,6 +18,7 @@ from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.version import MANIFEST, Ref
 from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
 from selfinstruct.viewer import cache as caches
+from selfinstruct.viewer.export import export
 from selfinstruct.viewer.index import Asked
 from selfinstruct.viewer.library import Library, Preparing, ShownRun, ShownVersion
 from tests.support.running import eventually, running
@@ -96,6 +98,29 @@ def test_a_damaged_shard_is_told(own: Path, made: Path) -> None:
         assert "data-item" in viewer.page("/d/tiny/1/rows")
         shutil.copy(made / "catalogue" / "tiny" / "2" / "data" / "sft" / "train-00001.parquet", shard)
         assert "data-item" in viewer.page("/d/tiny/2/rows")
+
+
+def test_a_flipped_bit_is_found_and_not_used(own: Path, tmp_path: Path) -> None:
+    """Of a shard with the right size and other bytes nothing is shown, sent, exported or kept; once restored, all of it is."""
+    shard = own / "catalogue" / "tiny" / "2" / "data" / "sft" / "train-00000.parquet"
+    good = shard.read_bytes()
+    at = good.index(b"PAR1") + len(good) // 8
+    shard.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+    library = Library(Catalogue(str(own / "catalogue")))
+    urls = ("/d/tiny/2/rows", "/download/tiny/2/messages.jsonl")
+    with browse(library) as viewer:
+        for url in urls:
+            answer = eventually(lambda url=url: _ready(viewer, url))
+            assert (answer.status_code, "data/sft/train-00000.parquet" in answer.text) == (500, True), url
+        assert _files(own) == {}
+        with pytest.raises(DamageError, match=r"data/sft/train-00000\.parquet"):
+            export(library, tmp_path / "pages")
+        shard.write_bytes(good)
+        for url in urls:
+            assert eventually(lambda url=url: _ready(viewer, url)).status_code == 200
+        shard.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        os.utime(shard, (1, 1))
+        assert viewer.get(urls[1]).status_code == 500
 
 
 def test_a_version_without_figures_and_papers_is_shown(own: Path) -> None:
