@@ -165,6 +165,11 @@ class Index:
         self._remembered: OrderedDict[Asked, array[int]] = OrderedDict()
         self._lock = threading.Lock()
 
+    @property
+    def exists(self) -> bool:
+        """Whether its file is still there."""
+        return self._path.exists()
+
     def find(self, asked: Asked, *, start: int = 0, count: int = 50) -> Found:
         """Return a page of the rows asked for, texts included."""
         numbers = self.numbers(asked)

@@ -75,6 +75,11 @@ class _Builder:
             self._error = error
         self._ended.set()
 
+    @property
+    def is_void(self) -> bool:
+        """Whether what it built has been removed since: another viewer may have needed the room."""
+        return self._result is not None and not self._result.exists
+
     def result(self, *, patience: float) -> Index:
         if not self._ended.wait(patience):
             raise Preparing(self._done, self._total)
@@ -161,14 +166,17 @@ class ShownVersion(Shown):
     def index(self, *, patience: float = PATIENCE) -> Index:
         """Return the index from the cache, or build it there."""
         with self._lock:
-            if self._builder is None:
+            if self._builder is None or self._builder.is_void:
                 views = ("sft", "lineage", "dropped", "seeds")
                 self._builder = _Builder(sum(self.manifest.rows.get(view, 0) for view in views), self._build)
             builder = self._builder
         try:
             return builder.result(patience=patience)
-        except SelfInstructError:
-            self._builder = None  # who mends it need not start the viewer again
+        except Preparing:
+            raise
+        except Exception:
+            if self._builder is builder:
+                self._builder = None  # who mends it need not start the viewer again
             raise
 
     def _build(self, told: Callable[[int], None]) -> Index:
@@ -305,6 +313,10 @@ class ShownRun(Shown):
                     self._index = self._builder.result(patience=patience if self._index is None else 0)
                     self._builder = None
                 except Preparing:
+                    if self._index is None:
+                        raise
+                except Exception:
+                    self._builder, self._size = None, -1.0  # the next who asks tries again
                     if self._index is None:
                         raise
             elif self._index is None or (self._is_due() and self._stored_size() != self._size):

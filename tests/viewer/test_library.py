@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -57,6 +58,49 @@ def test_only_the_last_ones_are_kept(own: Path, monkeypatch: pytest.MonkeyPatch)
     for version in (1, 2):
         Library(Catalogue(str(own / "catalogue"))).version(Ref("tiny", version)).index(patience=60)
     assert len(_files(own)) == 1
+
+
+def test_an_index_that_others_removed_is_built_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is room for one index only, both versions can be looked at in turn, in one viewer."""
+    monkeypatch.setattr(caches, "KEPT", 1)
+    with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
+        for version in (1, 2, 1, 2):
+            assert "data-item" in viewer.page(f"/d/tiny/{version}/rows")
+
+
+def test_an_index_that_could_not_be_built_is_tried_again(own: Path) -> None:
+    """Whatever went wrong (here: the cache was a file), it is forgotten with its cause."""
+    place = own / "cache" / "selfinstruct" / "indexes"
+    shown = Library(Catalogue(str(own / "catalogue"))).version(Ref("tiny", 1))
+    shutil.rmtree(place)
+    place.write_text("in the way")
+    with pytest.raises((OSError, sqlite3.Error)):
+        shown.index(patience=60)
+    place.unlink()
+    place.mkdir()
+    assert shown.index(patience=60).count == 20
+
+
+def test_a_run_that_was_away_for_a_moment_comes_back(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One failed look is one failed look, before the first index and after it."""
+    folder = tmp_path / "run"
+    shutil.copytree(made / "run-1", folder)
+    shown = ShownRun(folder)
+    (folder / "run.db").rename(tmp_path / "away")
+    with pytest.raises(SelfInstructError):
+        shown.index(patience=60)
+    (tmp_path / "away").rename(folder / "run.db")
+    first = shown.index(patience=60)
+    assert first.count == 20
+    (folder / "run.db").rename(tmp_path / "away")
+    monkeypatch.setattr(ShownRun, "AGAIN", 0.0)
+    for _ in range(50):
+        assert shown.index(patience=60) is first
+        time.sleep(0.01)
+    (tmp_path / "away").rename(folder / "run.db")
+    assert eventually(lambda: shown.index(patience=60) is not first or None)
 
 
 def test_many_who_ask_at_once_wait_for_one_index(own: Path) -> None:
