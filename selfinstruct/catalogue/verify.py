@@ -88,6 +88,8 @@ def _problem(version: Published, name: str, file: File) -> str:
         return "is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
+    except DamageError as error:
+        return str(error).removeprefix(f"{version.root}/{name}: ")
     if size != file.bytes:
         return f"has {size:,} bytes, the manifest says {file.bytes:,}"
     if digest.hexdigest() != file.sha256:

@@ -225,7 +225,7 @@ class _Server:
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
         if published.folder is not None:
-            place = published.folder / path
+            place = Path(published.place(path))
             if not place.is_file() or place.stat().st_size != size:
                 msg = f"{shown.title}: {path} is not what the manifest says"
                 raise DamageError(msg, remedy=f"selfinstruct datasets verify {shown.title}")

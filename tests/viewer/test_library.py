@@ -16,6 +16,7 @@ import pytest
 from httpx2 import Response
 
 from selfinstruct.catalogue.place import Catalogue
+from selfinstruct.catalogue.verify import verify
 from selfinstruct.catalogue.version import MANIFEST, Ref
 from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
 from selfinstruct.viewer import cache as caches
@@ -165,6 +166,49 @@ def test_a_flipped_bit_is_found_and_not_used(own: Path, tmp_path: Path) -> None:
         shard.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
         os.utime(shard, (1, 1))
         assert viewer.get(urls[1]).status_code == 500
+
+
+def test_a_manifest_that_counts_nothing_hides_nothing(own: Path) -> None:
+    """One version without counts costs its own numbers, not the page of all datasets."""
+    manifest = own / "catalogue" / "tiny" / "2" / MANIFEST
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps({**told, "rows": {}, "added": {}}), encoding="utf-8")
+    with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
+        assert "/d/tiny/1" in viewer.page("/")
+        assert viewer.get("/d/tiny/2").status_code == 200
+
+
+def test_no_link_leads_out_of_a_catalogue(own: Path, tmp_path: Path) -> None:
+    """A paper or a shard that is a link to a file of the reader's is neither shown, sent nor exported; inside, links are links."""
+    secret = tmp_path / "netrc"
+    root = own / "catalogue" / "tiny" / "2"
+    size = (root / "README.md").stat().st_size
+    secret.write_text("password".ljust(size))
+    shard = root / "data" / "sft" / "train-00000.parquet"
+    for place, urls in (
+        (root / "README.md", ("/d/tiny/2", "/files/tiny/2/README.md")),
+        (shard, ("/d/tiny/2/rows", "/download/tiny/2/messages.jsonl", "/files/tiny/2/data/sft/train-00000.parquet")),
+    ):
+        place.rename(tmp_path / "kept")
+        outside = secret if place.suffix == ".md" else tmp_path / "kept"
+        place.symlink_to(outside)
+        library = Library(Catalogue(str(own / "catalogue")))
+        with browse(library) as viewer:
+            for url in urls:
+                answer = eventually(lambda url=url: _ready(viewer, url))
+                assert (answer.status_code, "password" in answer.text) == (500, False), url
+                assert "leads out of the catalogue" in answer.text
+        with pytest.raises(DamageError, match="leads out"):
+            export(library, tmp_path / "pages")
+        assert list(verify(Catalogue(str(own / "catalogue")), Ref("tiny", 2))) == [
+            f"{place}: a link that leads out of the catalogue"
+        ]
+        place.unlink()
+        (tmp_path / "kept").rename(place)
+    shard.rename(own / "catalogue" / "shard")
+    shard.symlink_to(own / "catalogue" / "shard")
+    with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
+        assert "data-item" in viewer.page("/d/tiny/2/rows")
 
 
 def test_a_version_without_figures_and_papers_is_shown(own: Path) -> None:
