@@ -400,9 +400,15 @@ class Library:
         """Take what there is to look at."""
         self.catalogue = catalogue
         self.run = ShownRun(run) if run is not None else None
-        self._caches = cache.folder()
+        self.caches = cache.folder() or self._passing
         self._known: dict[Ref, ShownVersion] = {}
         self._lock = threading.Lock()
+
+    @cached_property
+    def _passing(self) -> Path:
+        """A folder for indexes that goes with this library."""
+        self._temporary = tempfile.TemporaryDirectory(prefix="selfinstruct-")
+        return Path(self._temporary.name)
 
     @property
     def where(self) -> str:
@@ -436,7 +442,7 @@ class Library:
             return self._known[wanted]
         published = self.catalogue.version(wanted)
         with self._lock:  # versions never change
-            return self._known.setdefault(published.manifest.ref, ShownVersion(published, caches=self._caches))
+            return self._known.setdefault(published.manifest.ref, ShownVersion(published, caches=self.caches))
 
 
 def _stages(recipe: Fact) -> list[Fact]:

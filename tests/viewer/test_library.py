@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ from selfinstruct.catalogue.verify import verify
 from selfinstruct.catalogue.version import MANIFEST, Ref
 from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
 from selfinstruct.viewer import cache as caches
+from selfinstruct.viewer import facts
 from selfinstruct.viewer.export import export
 from selfinstruct.viewer.index import Asked
 from selfinstruct.viewer.library import Library, Preparing, ShownRun, ShownVersion
@@ -166,6 +169,47 @@ def test_a_flipped_bit_is_found_and_not_used(own: Path, tmp_path: Path) -> None:
         shard.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
         os.utime(shard, (1, 1))
         assert viewer.get(urls[1]).status_code == 500
+
+
+def test_without_a_place_for_a_cache_nothing_is_left_behind(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that cannot be made, or a user without a home: indexes lie in a folder that goes with the viewer."""
+    (own / "file").write_text("")
+    monkeypatch.setattr(tempfile, "tempdir", str(own))
+    for home in (str(own / "file"), ""):
+        monkeypatch.setenv("XDG_CACHE_HOME", home)
+        monkeypatch.delenv("HOME", raising=False)
+        monkeypatch.setattr(os, "getuid", lambda: 54_321)  # of nobody: there is no home to be found
+        library = Library(Catalogue(str(own / "catalogue")))
+        assert library.version(Ref("tiny", 1)).index(patience=60).count == 20
+        assert [path.suffix for path in library.caches.iterdir()] == [".sqlite"]
+        assert library.caches.parent == own
+        place = library.caches
+        del library
+        gc.collect()
+        assert not place.exists()
+
+
+def test_what_nobody_foresaw_is_told_in_a_line(
+    own: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk and a fault of ours cost their page, say what they are there and in one line, and print no traceback."""
+    library = Library(Catalogue(str(own / "catalogue")))
+    with browse(library) as viewer:
+        shutil.rmtree(library.caches)
+        answer = eventually(lambda: _ready(viewer, "/d/tiny/2/rows"))
+        assert answer.status_code == 500
+        assert "OperationalError" in answer.text
+        assert str(library.caches) in answer.text
+        monkeypatch.setattr(facts, "drops", lambda *_: {}["gone"])
+        library.caches.mkdir()
+        assert "data-item" in viewer.page("/d/tiny/2/rows")
+        answer = viewer.get("/d/tiny/2/drops")
+        assert (answer.status_code, "KeyError" in answer.text) == (500, True)
+    assert [record.exc_info for record in caplog.records if record.name.startswith("selfinstruct.viewer")] == [
+        None,
+        None,
+    ]
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_a_manifest_that_counts_nothing_hides_nothing(own: Path) -> None:
