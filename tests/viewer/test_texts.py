@@ -116,5 +116,7 @@ def test_papers_are_markdown_without_links_and_pictures() -> None:
     assert '<td class="right">1</td>' in made
     assert "license" not in made
     assert not re.search(r"<(a|img|b)\b|style=", made)
+    text = "a**b*c" * 1000
+    assert paper(text) is paper("".join(text)), "a hostile paper is set once, not at each view"
     for text in payloads():
         assert not Page(str(paper(text[:5000]))).wrong
