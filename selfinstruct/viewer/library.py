@@ -294,7 +294,7 @@ class ShownRun(Shown):
             BadInputError: there is none.
         """
         super().__init__()
-        self.folder, self.title = folder, folder.name or str(folder)
+        self.folder, self.title = folder, folder.resolve().name
         self._temporary = tempfile.TemporaryDirectory(prefix="selfinstruct-")
         self._numbers = count(1)
         self._index: Index | None = None
@@ -351,7 +351,7 @@ class ShownRun(Shown):
             return lineage_of(run, row)
 
     def paper(self, name: str) -> str:
-        """Return the audit; a run has no other papers."""
+        """Return nothing: papers are written when a run is published, and `selfinstruct report` has its audit."""
         del name
         return ""
 
