@@ -46,13 +46,21 @@ class Published:
         """Open a file that the manifest names, or the manifest.
 
         Raises:
-            BadInputError: the manifest does not name it.
+            BadInputError: the manifest does not name it. DamageError: a link leads out of the catalogue.
         """
+        opened: IO[bytes] = self.catalogue.files.open(self.place(file), "rb")
+        return opened
+
+    def place(self, file: str) -> str:
+        """Return where a file that the manifest names lies, or the manifest. Raises as `open` does."""
         if file != MANIFEST and file not in self.manifest.files:
             msg = f"{self.manifest.ref} has no file {printable(file, longest=80)!r}"
             raise BadInputError(msg, remedy=f"selfinstruct datasets info {self.manifest.ref}")
-        opened: IO[bytes] = self.catalogue.files.open(f"{self.root}/{file}", "rb")
-        return opened
+        place = f"{self.root}/{file}"
+        if self.catalogue.is_local and not Path(place).resolve().is_relative_to(Path(self.catalogue.root).resolve()):
+            msg = f"{place}: a link that leads out of the catalogue"  # who made it may be after a file of ours
+            raise DamageError(msg, remedy="remove the version, or restore it from a copy")
+        return place
 
     def text(self, file: str) -> str:
         """Return a file as text."""

@@ -50,6 +50,33 @@ def verify(catalogue: Catalogue, wanted: Ref) -> Iterator[str]:
     yield from _miscounts(version)
 
 
+_SOUND: set[tuple[str, ...]] = set()
+"""Files that this process has read and found to be what they should be: manifest's sha256, place, and its state then."""
+_STATE = ("size", "mtime", "created", "LastModified", "last_modified", "ETag")
+"""What fsspec's file systems tell of a file, by which a changed one is known."""
+
+
+def insist(version: Published, name: str) -> None:
+    """See to it that a file of a version is what the manifest says, before it is used; read once in a process while it stays.
+
+    Raises:
+        DamageError: it is not.
+    """
+    place = f"{version.root}/{name}"
+    try:
+        told = version.catalogue.files.info(place)
+    except OSError:
+        told = {}
+    file = version.manifest.files[name]
+    state = (file.sha256, str(version.catalogue.files.protocol), place, *(str(told.get(one)) for one in _STATE))
+    if state in _SOUND:
+        return
+    if problem := _problem(version, name, file):
+        msg = f"{place}: {problem}"
+        raise DamageError(msg, remedy=f"selfinstruct datasets verify {version.manifest.ref}; restore it from a copy")
+    _SOUND.add(state)
+
+
 def _problem(version: Published, name: str, file: File) -> str:
     digest, size = hashlib.sha256(), 0
     try:
@@ -61,6 +88,8 @@ def _problem(version: Published, name: str, file: File) -> str:
         return "is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
+    except DamageError as error:
+        return str(error).removeprefix(f"{version.root}/{name}: ")
     if size != file.bytes:
         return f"has {size:,} bytes, the manifest says {file.bytes:,}"
     if digest.hexdigest() != file.sha256:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from selfinstruct.cli._shared import app, say
+from selfinstruct.cli.cataloguing import Place, place_of
 from selfinstruct.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -20,10 +22,7 @@ def view(
         str | None,
         typer.Argument(help="Run folder, or dataset [default: the catalogue].", metavar="[RUN|NAME[@VERSION]]"),
     ] = None,
-    catalogue: Annotated[
-        str | None,
-        typer.Option("--catalogue", envvar="SELFINSTRUCT_CATALOGUE", help="Folder or URL [default: catalogue]."),
-    ] = None,
+    catalogue: Place = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
     export: Annotated[
         Path | None,
@@ -56,33 +55,28 @@ def view(
 
 
 def _export(target: str | None, catalogue: str | None, out: Path) -> None:
-    from selfinstruct.catalogue.place import Catalogue
-    from selfinstruct.catalogue.version import ref
-    from selfinstruct.viewer.export import Part, export
-    from selfinstruct.viewer.library import Library
+    from selfinstruct.viewer.export import export
 
-    library, _ = _library(target, catalogue)
-    if library.run is None:
-        library = Part(Catalogue(catalogue or "catalogue"), None if target is None else ref(target))
-    else:
-        library = Library(run=library.run.folder)
+    library, _ = _library(target, catalogue, alone=True)
     rows = export(library, out, told=lambda rows: say(f"{rows:,} rows", quiet=bool(rows % 20_000)))
     typer.echo(out / "index.html")
     size = sum(path.stat().st_size for path in out.rglob("*"))
     say(f"{rows:,} rows in {size / 1e6:,.1f} MB; open it in a browser, or put the folder on any web server")
 
 
-def _library(target: str | None, catalogue: str | None) -> tuple[Library, str]:
-    """Return what there is to look at, and the page to begin with."""
-    from selfinstruct.catalogue.place import Catalogue
+def _library(target: str | None, catalogue: str | None, *, alone: bool = False) -> tuple[Library, str]:
+    """Return what there is to look at, and the page to begin with; `alone`: of a catalogue or run only what is asked for."""
+    from selfinstruct.catalogue.place import VARIABLE, Catalogue
     from selfinstruct.catalogue.version import ref
     from selfinstruct.store import has_run
+    from selfinstruct.viewer.export import Part
     from selfinstruct.viewer.library import Library
     from selfinstruct.viewer.links import Links
 
     if target is not None and has_run(Path(target)):
-        return Library(Catalogue(catalogue) if catalogue else None, run=Path(target)), "/run"
-    found = Catalogue(catalogue or "catalogue")
+        beside = "" if alone else catalogue or os.environ.get(VARIABLE)
+        return Library(Catalogue(beside) if beside else None, run=Path(target)), "/run"
+    found = Catalogue(place_of(catalogue))
     if not found.facts and not found.names():
         msg = (
             f"no catalogue in {found.root}"
@@ -91,6 +85,6 @@ def _library(target: str | None, catalogue: str | None) -> tuple[Library, str]:
         )
         raise BadInputError(msg, remedy="--catalogue FOLDER; or publish a run: selfinstruct publish RUN NAME")
     if target is None:
-        return Library(found), "/"
+        return Part(found, None) if alone else Library(found), "/"
     version = found.version(ref(target)).manifest
-    return Library(found), Links().version(version.name, version.version)
+    return Part(found, ref(target)) if alone else Library(found), Links().version(version.name, version.version)

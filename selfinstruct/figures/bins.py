@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from pydantic import Field, NonNegativeInt
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HUNDREDTHS = 100
+_GRAIN = 1e-6
+"""Of a bin: 4.35 is one of 435 hundredths, which floating point calls 434.99999999999994."""
 PER_DOUBLING = 8
 """Bins to a doubling of length, each at most an eighth as wide as its lower bound; lengths below 16 have one each."""
 
@@ -21,8 +23,8 @@ Bins = dict[int, NonNegativeInt]
 
 
 def hundredths(value: float) -> int:
-    """Return the bin of a score or a likeness: `value` in hundredths, rounded."""
-    return round(value * HUNDREDTHS)
+    """Return the bin of a score: `value` in hundredths, rounded down, so that what reaches a threshold and its bin agree."""
+    return floor(value * HUNDREDTHS + _GRAIN)
 
 
 def length_bin(length: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,15 +18,15 @@ KEPT = 12
 SUFFIX = ".sqlite"
 
 
-def folder() -> Path:
-    """Return the cache folder, made where it is not there; a temporary one where none can be made."""
+def folder() -> Path | None:
+    """Return the cache folder, made where it is not there; None where none can be made, or nobody has a home."""
     home = os.environ.get("XDG_CACHE_HOME", "")
-    place = (Path(home) if home else Path.home() / ".cache") / "selfinstruct" / "indexes"
     try:
+        place = (Path(home) if home else Path.home() / ".cache") / "selfinstruct" / "indexes"
         place.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="selfinstruct-"))
-    return place if os.access(place, os.W_OK) else Path(tempfile.mkdtemp(prefix="selfinstruct-"))
+    except (OSError, RuntimeError):  # the latter of Path.home(), where there is neither $HOME nor a user of that number
+        return None
+    return place if os.access(place, os.W_OK) else None
 
 
 def place_of(version: Version, where: Path) -> Path:

@@ -7,7 +7,7 @@ to build, and does not know terms of one or two characters, which are words in K
 
 from __future__ import annotations
 
-import os
+import secrets
 import sqlite3
 import threading
 from array import array
@@ -103,8 +103,7 @@ def build(path: Path, views: Iterable[tuple[str, Fact]], *, told: Callable[[int]
 
     Of `lineage` the rows have `shard`, `part`, `offset` and `root`: where the lineage of a row lies, and its instruction.
     """
-    making = path.with_name(f".{path.name}.{os.getpid()}")
-    making.unlink(missing_ok=True)
+    making = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # another thread may be building the same
     try:
         with closing(sqlite3.connect(making)) as to:
             to.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA page_size=16384; {_TABLES}")
@@ -164,6 +163,11 @@ class Index:
         self._path = path
         self._remembered: OrderedDict[Asked, array[int]] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def exists(self) -> bool:
+        """Whether its file is still there."""
+        return self._path.exists()
 
     def find(self, asked: Asked, *, start: int = 0, count: int = 50) -> Found:
         """Return a page of the rows asked for, texts included."""

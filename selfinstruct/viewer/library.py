@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from selfinstruct.catalogue.verify import insist
 from selfinstruct.catalogue.version import FIGURES, RECIPE, Ref, Version
 from selfinstruct.catalogue.views import lineage_of, views
 from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
@@ -74,6 +75,11 @@ class _Builder:
         except Exception as error:  # noqa: BLE001 - raised again in the thread of who asked
             self._error = error
         self._ended.set()
+
+    @property
+    def is_void(self) -> bool:
+        """Whether what it built has been removed since: another viewer may have needed the room."""
+        return self._result is not None and not self._result.exists
 
     def result(self, *, patience: float) -> Index:
         if not self._ended.wait(patience):
@@ -161,14 +167,17 @@ class ShownVersion(Shown):
     def index(self, *, patience: float = PATIENCE) -> Index:
         """Return the index from the cache, or build it there."""
         with self._lock:
-            if self._builder is None:
+            if self._builder is None or self._builder.is_void:
                 views = ("sft", "lineage", "dropped", "seeds")
                 self._builder = _Builder(sum(self.manifest.rows.get(view, 0) for view in views), self._build)
             builder = self._builder
         try:
             return builder.result(patience=patience)
-        except SelfInstructError:
-            self._builder = None  # who mends it need not start the viewer again
+        except Preparing:
+            raise
+        except Exception:
+            if self._builder is builder:
+                self._builder = None  # who mends it need not start the viewer again
             raise
 
     def _build(self, told: Callable[[int], None]) -> Index:
@@ -211,8 +220,9 @@ class ShownVersion(Shown):
         """Open a shard.
 
         Raises:
-            DamageError: it is missing, or no Parquet file, or not one of these columns.
+            DamageError: it is not what was published, or no Parquet file, or not one of these columns.
         """
+        insist(self.published, shard)
         import pyarrow as pa  # noqa: PLC0415 - 188 ms, wanted only here
         import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -285,7 +295,7 @@ class ShownRun(Shown):
             BadInputError: there is none.
         """
         super().__init__()
-        self.folder, self.title = folder, folder.name or str(folder)
+        self.folder, self.title = folder, folder.resolve().name
         self._temporary = tempfile.TemporaryDirectory(prefix="selfinstruct-")
         self._numbers = count(1)
         self._index: Index | None = None
@@ -305,6 +315,10 @@ class ShownRun(Shown):
                     self._index = self._builder.result(patience=patience if self._index is None else 0)
                     self._builder = None
                 except Preparing:
+                    if self._index is None:
+                        raise
+                except Exception:
+                    self._builder, self._seen = None, -1  # the next who asks tries again
                     if self._index is None:
                         raise
             elif self._index is None or (self._is_due() and self._extent() != self._seen):
@@ -340,7 +354,7 @@ class ShownRun(Shown):
             return lineage_of(run, row)
 
     def paper(self, name: str) -> str:
-        """Return the audit; a run has no other papers."""
+        """Return nothing: papers are written when a run is published, and `selfinstruct report` has its audit."""
         del name
         return ""
 
@@ -389,9 +403,15 @@ class Library:
         """Take what there is to look at."""
         self.catalogue = catalogue
         self.run = ShownRun(run) if run is not None else None
-        self._caches = cache.folder()
+        self.caches = cache.folder() or self._passing
         self._known: dict[Ref, ShownVersion] = {}
         self._lock = threading.Lock()
+
+    @cached_property
+    def _passing(self) -> Path:
+        """A folder for indexes that goes with this library."""
+        self._temporary = tempfile.TemporaryDirectory(prefix="selfinstruct-")
+        return Path(self._temporary.name)
 
     @property
     def where(self) -> str:
@@ -425,7 +445,7 @@ class Library:
             return self._known[wanted]
         published = self.catalogue.version(wanted)
         with self._lock:  # versions never change
-            return self._known.setdefault(published.manifest.ref, ShownVersion(published, caches=self._caches))
+            return self._known.setdefault(published.manifest.ref, ShownVersion(published, caches=self.caches))
 
 
 def _stages(recipe: Fact) -> list[Fact]:

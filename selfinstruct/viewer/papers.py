@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.rules_core import StateCore
 
-LONGEST = 200_000
-"""Characters of a paper, at most."""
+LONGEST, KEPT = 100_000, 32
+"""Characters of a paper, at most, and papers that are kept: a hostile one of that length takes two seconds to set."""
 _PICTURE = re.compile(r"^!\[[^\]\n]*\]\([^)\n]*\)[ \t]*$", re.MULTILINE)
 _NEIGHBOUR = re.compile(r"\[([^\]\n]{1,80})\]\([\w./-]{1,80}\)")
 _HEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -39,6 +39,7 @@ def _fit(state: StateCore) -> None:
             token.attrSet("class", "right")
 
 
+@lru_cache(KEPT)
 def paper(text: str) -> Markup:
     """Return it as HTML. Its head in YAML and pictures on lines of their own are left out, for the page has better ones."""
     plain = _NEIGHBOUR.sub(r"\1", _PICTURE.sub("", _HEAD.sub("", text)))  # of a file beside it, the name

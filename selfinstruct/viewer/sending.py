@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct import kinds
+from selfinstruct.catalogue.verify import insist
 from selfinstruct.download.plan import MADE_OF
 from selfinstruct.download.rows import read
 from selfinstruct.export import formats
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from selfinstruct.catalogue.version import Version
+    from selfinstruct.catalogue.place import Published
 
 AT_ONCE = 200
 """Lines that are sent together."""
@@ -40,17 +41,22 @@ def view_of(exporter: Exporter) -> str:
     return "preference" if exporter.reads is PreferencePair else "sft"
 
 
-def lines(version: Version, folder: Path, form: str) -> Iterator[bytes]:
-    """Yield the lines that `selfinstruct download --format` writes, some at once.
+def lines(published: Published, folder: Path, form: str) -> Iterator[bytes]:
+    """Return the lines that `selfinstruct download --format` writes, some at once; all shards are checked before the first.
 
     Raises:
-        DamageError: a shard is not what it should be.
+        DamageError: a shard is not what was published.
     """
     exporter = sendable()[form]
-    view = view_of(exporter)
-    shards = [(name, folder / name) for name in version.shards(view)]
+    shards = published.manifest.shards(view_of(exporter))
+    for name in shards:
+        insist(published, name)
+    return _lines(exporter, [(name, folder / name) for name in shards], scripted=published.manifest.trial)
+
+
+def _lines(exporter: Exporter, shards: list[tuple[str, Path]], *, scripted: bool) -> Iterator[bytes]:
     left_out: Counter[str] = Counter()
-    records = read(shards, view, scripted=version.trial, least=None, left_out=left_out, came=lambda _: None)
+    records = read(shards, view_of(exporter), scripted=scripted, least=None, left_out=left_out, came=lambda _: None)
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     waiting: list[str] = []
     rows: Iterator[dict[str, Any] | Dropped] = exporter.rows(iter(records))

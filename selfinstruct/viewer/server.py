@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import mimetypes
+import sqlite3
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from starlette.routing import Route
 
 from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, ref
 from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
+from selfinstruct.text.show import printable
 from selfinstruct.viewer import facts, sending
 from selfinstruct.viewer.guard import Guard
 from selfinstruct.viewer.index import ORDERS, Asked
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from selfinstruct.catalogue.place import Published
 
+log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 LONGEST = 200
 """Characters of a field of a form."""
@@ -70,16 +74,16 @@ def app(library: Library, *, hosts: Collection[str]) -> ASGIApp:
         ("", server.dataset), ("/rows", server.rows), ("/row/{id:id}", server.row), ("/near/{id:id}", server.near),
         ("/drops", server.drops), ("/drop/{id:id}", server.drop), ("/news", server.news),
     ]  # fmt: skip
-    routes = [
-        Route("/", server.home),
-        Route("/d/{name}", server.latest),
-        *(Route(base + path, partial(server.shown, find, show)) for base, find in under for path, show in pages),
-        Route("/d/{name}/{version}/against/{other}", server.compare),
-        Route("/download/{name}/{version}/{file}", server.download),
-        Route("/catalogue.json", server.head),
-        Route("/files/{name}/{version}/{path:path}", server.file),
-        Route("/static/{file:path}", server.static),
-        Route("/favicon.ico", server.icon),
+    routes: list[tuple[str, Callable[..., Response]]] = [
+        ("/", server.home),
+        ("/d/{name}", server.latest),
+        *((base + path, partial(server.shown, find, show)) for base, find in under for path, show in pages),
+        ("/d/{name}/{version}/against/{other}", server.compare),
+        ("/download/{name}/{version}/{file}", server.download),
+        ("/catalogue.json", server.head),
+        ("/files/{name}/{version}/{path:path}", server.file),
+        ("/static/{file:path}", server.static),
+        ("/favicon.ico", server.icon),
     ]
     handlers: dict[Any, Any] = {
         HTTPException: lambda request, error: server.refusal(error.status_code, request),
@@ -87,7 +91,8 @@ def app(library: Library, *, hosts: Collection[str]) -> ASGIApp:
         SelfInstructError: server.told,
         Exception: lambda request, _: server.refusal(500, request),
     }
-    inner = Starlette(routes=routes, exception_handlers=handlers)
+    answers = [Route(path, partial(server.answer, show)) for path, show in routes]
+    inner = Starlette(routes=answers, exception_handlers=handlers)
     inner.router.redirect_slashes = False
     return Guard(inner, hosts=hosts, refused=server.refusal)
 
@@ -98,6 +103,21 @@ class _Server:
     def __init__(self, library: Library) -> None:
         self.library = library
         self.links = Links()
+
+    def answer(self, show: Callable[[Request], Response], request: Request) -> Response:
+        """Answer; what nobody foresaw is told on the page and in one line: Starlette would print a traceback."""
+        try:
+            return show(request)
+        except (HTTPException, Preparing, SelfInstructError):
+            raise
+        except (OSError, sqlite3.Error) as error:
+            told = SelfInstructError(
+                _said(error), remedy=f"see that {self.library.caches} has room; then this page again"
+            )
+        except Exception as error:  # noqa: BLE001 - a fault of ours: this page fails, the others do not
+            told = SelfInstructError(_said(error), remedy="a fault of selfinstruct: report it with this page's address")
+        log.error("%s: %s", printable(request.url.path, longest=200), told)
+        return self.told(request, told)
 
     # who is asked for
 
@@ -225,7 +245,7 @@ class _Server:
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
         if published.folder is not None:
-            place = published.folder / path
+            place = Path(published.place(path))
             if not place.is_file() or place.stat().st_size != size:
                 msg = f"{shown.title}: {path} is not what the manifest says"
                 raise DamageError(msg, remedy=f"selfinstruct datasets verify {shown.title}")
@@ -242,7 +262,7 @@ class _Server:
             raise HTTPException(404)
         name = f"{shown.manifest.name}-v{shown.manifest.version}-{file}"
         return StreamingResponse(
-            sending.lines(shown.manifest, folder, form),
+            sending.lines(shown.published, folder, form),
             media_type="application/jsonl",
             headers={"content-disposition": f'attachment; filename="{name}"'},
         )
@@ -302,6 +322,10 @@ class _Server:
             if asked in languages():
                 return words(str(asked))
         return words(preferred(request.headers.get("accept-language", "")))
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {printable(error, longest=300)}"
 
 
 def _blocks(published: Published, path: str) -> Iterator[bytes]:

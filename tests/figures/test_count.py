@@ -13,7 +13,7 @@ from selfinstruct import pipeline, recipe
 from selfinstruct.cli import main  # noqa: F401 - registers the commands
 from selfinstruct.cli._shared import app
 from selfinstruct.errors import BadInputError
-from selfinstruct.figures.bins import length_bin
+from selfinstruct.figures.bins import hundredths, length_bin
 from selfinstruct.figures.count import UNKNOWN, main_script, of_run
 from selfinstruct.figures.model import EXAMPLES, NONE, Figures, Nearness, Scores
 from selfinstruct.judging import balance, refilter, scored
@@ -148,7 +148,7 @@ def test_a_cut_is_counted_as_if_it_had_been_asked(folder: Path, cut: Cut) -> Non
     assert sum(found.funnel["select"].drops.values()) == found.funnel["select"].dropped
     assert found.scores.thresholds == (cut.min_score,)
     assert found.scores.unscored == books.unscored
-    scores = Counter(round(100 * row.score) for row in rows if isinstance(row, Row) and row.score is not None)
+    scores = Counter(hundredths(row.score) for row in rows if isinstance(row, Row) and row.score is not None)
     assert found.scores.kept == scores
     assert found.labels_written == figures(folder).labels_written
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from selfinstruct.figures.additive import Additive
-from selfinstruct.figures.bins import KeptDropped, Lengths, length_bin, length_bounds
+from selfinstruct.figures.bins import KeptDropped, Lengths, hundredths, length_bin, length_bounds
 from selfinstruct.figures.model import EXAMPLES, Example, Figures, Scores
 
 _WORDS = st.sampled_from(["rouge", "score", "cut", "(none)", "한글"])
@@ -95,6 +95,8 @@ def test_a_quantile_is_a_sixteenth_off_at_most(lengths: list[int], q: float) -> 
 def test_a_threshold_can_be_tried() -> None:
     """What a threshold would keep is read off the bins, the threshold itself included."""
     scores = Scores(kept={450: 3, 500: 2}, dropped={300: 4}, thresholds=(4.5,))
+    assert [hundredths(one / 100) for one in range(1001)] == list(range(1001))
+    assert [hundredths(one) for one in (4.496, 4.4967, 4.4999, 4.5, 0.004)] == [449, 449, 449, 450, 0]
     assert [scores.kept_at(one) for one in (0, 3, 3.01, 4.5, 5, 5.01)] == [9, 9, 5, 5, 2, 0]
     assert (scores.quantile(0.5), scores.mean(kept=True)) == (4.5, 4.7)
 

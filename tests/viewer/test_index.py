@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -186,3 +187,18 @@ def test_folding(text: str, same: str) -> None:
 def test_half_a_character_is_no_error() -> None:
     """A lone surrogate, as JSON can hold it, folds to something that SQLite takes."""
     folded("a\ud800b").encode()
+
+
+def test_two_who_build_the_same_do_not_write_one_file(tmp_path: Path) -> None:
+    """An index that begins while another of the same name is half built leaves that one whole."""
+    place = tmp_path / "index.sqlite"
+
+    def views() -> Iterator[tuple[str, dict[str, Any]]]:
+        for n, row in enumerate(_rows(3000)):
+            if n == 2000:
+                build(place, (("sft", one) for one in _rows(3000)))
+            yield "sft", row
+
+    build(place, views())
+    assert Index(place).count == 3000
+    assert list(tmp_path.iterdir()) == [place]

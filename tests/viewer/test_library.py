@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import re
 import shutil
+import sqlite3
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -14,9 +18,12 @@ import pytest
 from httpx2 import Response
 
 from selfinstruct.catalogue.place import Catalogue
+from selfinstruct.catalogue.verify import verify
 from selfinstruct.catalogue.version import MANIFEST, Ref
 from selfinstruct.errors import BadInputError, DamageError, SelfInstructError
 from selfinstruct.viewer import cache as caches
+from selfinstruct.viewer import facts
+from selfinstruct.viewer.export import export
 from selfinstruct.viewer.index import Asked
 from selfinstruct.viewer.library import Library, Preparing, ShownRun, ShownVersion
 from tests.store.support import make
@@ -58,6 +65,49 @@ def test_only_the_last_ones_are_kept(own: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(_files(own)) == 1
 
 
+def test_an_index_that_others_removed_is_built_again(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is room for one index only, both versions can be looked at in turn, in one viewer."""
+    monkeypatch.setattr(caches, "KEPT", 1)
+    with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
+        for version in (1, 2, 1, 2):
+            assert "data-item" in viewer.page(f"/d/tiny/{version}/rows")
+
+
+def test_an_index_that_could_not_be_built_is_tried_again(own: Path) -> None:
+    """Whatever went wrong (here: the cache was a file), it is forgotten with its cause."""
+    place = own / "cache" / "selfinstruct" / "indexes"
+    shown = Library(Catalogue(str(own / "catalogue"))).version(Ref("tiny", 1))
+    shutil.rmtree(place)
+    place.write_text("in the way")
+    with pytest.raises((OSError, sqlite3.Error)):
+        shown.index(patience=60)
+    place.unlink()
+    place.mkdir()
+    assert shown.index(patience=60).count == 20
+
+
+def test_a_run_that_was_away_for_a_moment_comes_back(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One failed look is one failed look, before the first index and after it."""
+    folder = tmp_path / "run"
+    shutil.copytree(made / "run-1", folder)
+    shown = ShownRun(folder)
+    (folder / "run.db").rename(tmp_path / "away")
+    with pytest.raises(SelfInstructError):
+        shown.index(patience=60)
+    (tmp_path / "away").rename(folder / "run.db")
+    first = shown.index(patience=60)
+    assert first.count == 20
+    (folder / "run.db").rename(tmp_path / "away")
+    monkeypatch.setattr(ShownRun, "AGAIN", 0.0)
+    for _ in range(50):
+        assert shown.index(patience=60) is first
+        time.sleep(0.01)
+    (tmp_path / "away").rename(folder / "run.db")
+    assert eventually(lambda: shown.index(patience=60) is not first or None)
+
+
 def test_many_who_ask_at_once_wait_for_one_index(own: Path) -> None:
     """It is built once, and those who do not wait are told how far it is."""
     shown = Library(Catalogue(str(own / "catalogue"))).version(Ref("tiny", 2))
@@ -96,6 +146,113 @@ def test_a_damaged_shard_is_told(own: Path, made: Path) -> None:
         assert _files(own) == {}
         assert "data-item" in viewer.page("/d/tiny/1/rows")
         shutil.copy(made / "catalogue" / "tiny" / "2" / "data" / "sft" / "train-00001.parquet", shard)
+        assert "data-item" in viewer.page("/d/tiny/2/rows")
+
+
+def test_a_flipped_bit_is_found_and_not_used(own: Path, tmp_path: Path) -> None:
+    """Of a shard with the right size and other bytes nothing is shown, sent, exported or kept; once restored, all of it is."""
+    shard = own / "catalogue" / "tiny" / "2" / "data" / "sft" / "train-00000.parquet"
+    good = shard.read_bytes()
+    at = good.index(b"PAR1") + len(good) // 8
+    shard.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+    library = Library(Catalogue(str(own / "catalogue")))
+    urls = ("/d/tiny/2/rows", "/download/tiny/2/messages.jsonl")
+    with browse(library) as viewer:
+        for url in urls:
+            answer = _answer(viewer, url)
+            assert (answer.status_code, "data/sft/train-00000.parquet" in answer.text) == (500, True), url
+        assert _files(own) == {}
+        with pytest.raises(DamageError, match=r"data/sft/train-00000\.parquet"):
+            export(library, tmp_path / "pages")
+        shard.write_bytes(good)
+        for url in urls:
+            assert _answer(viewer, url).status_code == 200
+        shard.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        os.utime(shard, (1, 1))
+        assert viewer.get(urls[1]).status_code == 500
+
+
+def test_without_a_place_for_a_cache_nothing_is_left_behind(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that cannot be made, or a user without a home: indexes lie in a folder that goes with the viewer."""
+    (own / "file").write_text("")
+    monkeypatch.setattr(tempfile, "tempdir", str(own))
+    for home in (str(own / "file"), ""):
+        monkeypatch.setenv("XDG_CACHE_HOME", home)
+        monkeypatch.delenv("HOME", raising=False)
+        monkeypatch.setattr(os, "getuid", lambda: 54_321)  # of nobody: there is no home to be found
+        library = Library(Catalogue(str(own / "catalogue")))
+        assert library.version(Ref("tiny", 1)).index(patience=60).count == 20
+        assert [path.suffix for path in library.caches.iterdir()] == [".sqlite"]
+        assert library.caches.parent == own
+        place = library.caches
+        del library
+        gc.collect()
+        assert not place.exists()
+
+
+def test_what_nobody_foresaw_is_told_in_a_line(
+    own: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk and a fault of ours cost their page, say what they are there and in one line, and print no traceback."""
+    library = Library(Catalogue(str(own / "catalogue")))
+    with browse(library) as viewer:
+        shutil.rmtree(library.caches)
+        answer = eventually(lambda: _ready(viewer, "/d/tiny/2/rows"))
+        assert answer.status_code == 500
+        assert "OperationalError" in answer.text
+        assert str(library.caches) in answer.text
+        library.caches.mkdir()
+        assert "data-item" in viewer.page("/d/tiny/2/rows")
+        monkeypatch.setattr(facts, "PAGE", None)  # a fault: nothing can be counted in pages
+        answer = viewer.get("/d/tiny/2/drops")
+        assert (answer.status_code, "TypeError" in answer.text) == (500, True)
+    assert [record.exc_info for record in caplog.records if record.name.startswith("selfinstruct.viewer")] == [
+        None,
+        None,
+    ]
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_manifest_that_counts_nothing_hides_nothing(own: Path) -> None:
+    """One version without counts costs its own numbers, not the page of all datasets."""
+    manifest = own / "catalogue" / "tiny" / "2" / MANIFEST
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps({**told, "rows": {}, "added": {}}), encoding="utf-8")
+    with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
+        assert "/d/tiny/1" in viewer.page("/")
+        assert viewer.get("/d/tiny/2").status_code == 200
+
+
+def test_no_link_leads_out_of_a_catalogue(own: Path, tmp_path: Path) -> None:
+    """A paper or a shard that is a link to a file of the reader's is neither shown, sent nor exported; inside, links are links."""
+    secret = tmp_path / "netrc"
+    root = own / "catalogue" / "tiny" / "2"
+    size = (root / "README.md").stat().st_size
+    secret.write_text("password".ljust(size))
+    shard = root / "data" / "sft" / "train-00000.parquet"
+    for place, urls in (
+        (root / "README.md", ("/d/tiny/2", "/files/tiny/2/README.md")),
+        (shard, ("/d/tiny/2/rows", "/download/tiny/2/messages.jsonl", "/files/tiny/2/data/sft/train-00000.parquet")),
+    ):
+        place.rename(tmp_path / "kept")
+        outside = secret if place.suffix == ".md" else tmp_path / "kept"
+        place.symlink_to(outside)
+        library = Library(Catalogue(str(own / "catalogue")))
+        with browse(library) as viewer:
+            for url in urls:
+                answer = _answer(viewer, url)
+                assert (answer.status_code, "password" in answer.text) == (500, False), url
+                assert "leads out of the catalogue" in answer.text
+        with pytest.raises(DamageError, match="leads out"):
+            export(library, tmp_path / "pages")
+        assert list(verify(Catalogue(str(own / "catalogue")), Ref("tiny", 2))) == [
+            f"{place}: a link that leads out of the catalogue"
+        ]
+        place.unlink()
+        (tmp_path / "kept").rename(place)
+    shard.rename(own / "catalogue" / "shard")
+    shard.symlink_to(own / "catalogue" / "shard")
+    with browse(Library(Catalogue(str(own / "catalogue")))) as viewer:
         assert "data-item" in viewer.page("/d/tiny/2/rows")
 
 
@@ -217,6 +374,13 @@ def test_a_run_that_ended_says_so(made: Path) -> None:
         assert "20" in page
 
 
+def test_a_run_is_called_by_its_name(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it was opened from within, too; it has no papers."""
+    monkeypatch.chdir(made / "run-1")
+    shown = ShownRun(Path())
+    assert (shown.title, shown.paper("README.md")) == ("run-1", "")
+
+
 def test_no_run_is_told(tmp_path: Path) -> None:
     """A folder without a run is refused by name."""
     with pytest.raises(BadInputError, match=str(tmp_path)):
@@ -229,6 +393,10 @@ def _library(folder: Path) -> Library | None:
     except SelfInstructError:  # it is just being made
         time.sleep(0.1)
         return None
+
+
+def _answer(viewer: Viewer, url: str) -> Response:
+    return eventually(lambda: _ready(viewer, url))
 
 
 def _ready(viewer: Viewer, url: str) -> Response | None:

@@ -91,6 +91,14 @@ def test_differences_leave_what_both_have(first: str, second: str) -> None:
     assert [_plain(side).split() for side in (one, other)] == [_plain(shown(text)).split() for text in (first, second)]
 
 
+def test_differences_of_hostile_texts_are_found_at_once() -> None:
+    """Two texts of one word each, again and again, once took more than a minute: this ends, and marks all of both."""
+    one, other = differences("a " * 4000, "b " * 4000)
+    assert (one.count("<ins>"), other.count("<del>")) == (1, 1)
+    assert _plain(one).split() == ["a"] * 4000
+    assert (differences("the cat sat", "dog the")[1]) == "<del>dog</del> the"
+
+
 def test_a_found_term_is_seen_however_far_it_is() -> None:
     """The part that is shown holds the first term, marked."""
     made = found("x " * 1000 + "needle here" + " y" * 1000, ("needle",), 100)
@@ -108,5 +116,7 @@ def test_papers_are_markdown_without_links_and_pictures() -> None:
     assert '<td class="right">1</td>' in made
     assert "license" not in made
     assert not re.search(r"<(a|img|b)\b|style=", made)
+    text = "a**b*c" * 1000
+    assert paper(text) is paper("".join(text)), "a hostile paper is set once, not at each view"
     for text in payloads():
         assert not Page(str(paper(text[:5000]))).wrong
