@@ -40,16 +40,22 @@ def extend(extension: Extension) -> State[None]:
 
 
 def _extend(extension: Extension) -> State[None]:
-    night = taken(plan(extension))
-    have, wanted = runs.accepted_rows(night.folder), extension.add
-    limits = until(extension.hours)
-    with slot(extension.guard), _page.progress(str(night.ref), have=have, wanted=wanted) as watch:
-        report = chunks(
-            lambda target: taken(grow(night, target, watch, limits())), have=have, wanted=wanted, size=extension.chunk
-        )
-    _page.run(report)
-    notes = nightly.worth_publishing(report)
-    return shown(extension, taken(publish(extension, night)), notes)
+    # Two nights of one dataset may wait for one slot: what is next is known when the other one has published.
+    with slot(extension.guard):
+        night = taken(plan(extension))
+        have, wanted = runs.accepted_rows(night.folder), extension.add
+        limits = until(extension.hours)
+        with _page.progress(str(night.ref), have=have, wanted=wanted) as watch:
+            report = chunks(
+                lambda target: taken(grow(night, target, watch, limits())),
+                have=have,
+                wanted=wanted,
+                size=extension.chunk,
+            )
+        _page.run(report)
+        notes = nightly.worth_publishing(report)
+        made = taken(publish(extension, night))
+    return shown(extension, made, notes)
 
 
 @task(task_run_name="plan-{extension.dataset}", **AGAIN)

@@ -7,7 +7,6 @@ and nothing is ever scheduled. The schedule fires twice a minute; while it goes 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +37,14 @@ EDITS = {
 
 
 @pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
-    """Server, pool, limit, automation and deployments, by the commands of docs/nightly.md; no worker yet."""
-    running = Prefect(tmp_path_factory.mktemp("prefect"))
-    running.check_out(EDITS)
-    try:
-        running.serve()
-        running.call("work-pool", "create", "local", "--type", "process")
-        running.call("gcl", "create", "vllm", "--limit", "2")
-        running.call("automation", "create", "--from-file", "automations.yaml")
-        running.call("--no-prompt", "deploy", "--all")
-        yield running
-    finally:
-        running.stop()
+def prefect(server: Prefect) -> Prefect:
+    """Pool, limit, automation and deployments, by the commands of docs/nightly.md; no worker yet."""
+    server.check_out(EDITS)
+    server.call("work-pool", "create", "local", "--type", "process")
+    server.call("gcl", "create", "vllm", "--limit", "2")
+    server.call("automation", "create", "--from-file", "automations.yaml")
+    server.call("--no-prompt", "deploy", "--all")
+    return server
 
 
 @pytest.fixture(scope="module")
