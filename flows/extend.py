@@ -54,13 +54,13 @@ def _extend(extension: Extension) -> State[None]:
             )
         _page.run(report)
         notes = nightly.worth_publishing(report)
-        made = taken(publish(extension, night))
+        made = taken(publish(night))
     return shown(extension, made, notes)
 
 
 @task(task_run_name="plan-{extension.dataset}", **AGAIN)
 def plan(extension: Extension) -> Tonight | State[Tonight]:
-    """Find out what makes the next version; a changed recipe is refused here, before anything is asked."""
+    """Find out what makes the next version; what could not be published is refused here, before anything is asked."""
     return attempt(
         lambda: nightly.tonight(
             extension.dataset,
@@ -71,6 +71,7 @@ def plan(extension: Extension) -> Tonight | State[Tonight]:
             sets=extension.settings,
             flags={**extension.flags, "n": extension.add},
             new_lineage=extension.new_lineage,
+            licences=extension.said,
             trial=extension.trial,
         )
     )
@@ -88,7 +89,7 @@ def grow(night: Tonight, target: int, watch: Watch, limits: Limits) -> Report | 
     )
 
 
-@task(task_run_name="publish-{extension.dataset}", **AGAIN)
-def publish(extension: Extension, night: Tonight) -> Published | State[Published]:
+@task(task_run_name="publish-{night.ref.name}", **AGAIN)
+def publish(night: Tonight) -> Published | State[Published]:
     """Publish the version, whole or not at all."""
-    return attempt(lambda: night.publish(extension.said))
+    return attempt(night.publish)

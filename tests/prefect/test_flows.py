@@ -41,7 +41,7 @@ def night(places: dict[str, Any], *, rows: int) -> None:
         "grown", places["catalogue"], recipe="demo", folder=Path(places["folder"]), flags={"n": rows}, trial=True
     )
     pipeline.run_sync(found.recipe, found.folder, target=rows)
-    found.publish({})
+    found.publish()
 
 
 def test_a_night_that_waited_for_its_slot_plans_afterwards(
