@@ -25,6 +25,7 @@ from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import NAME, Ref, ref
 from selfinstruct.dataset import judging
 from selfinstruct.pipeline import Report
+from selfinstruct.store import has_run
 
 
 class Curation(Asking, Publishing):
@@ -106,7 +107,7 @@ def make(curation: Curation, folder: Path) -> Published | State[Published]:
 def published_of(folder: Path, curation: Curation) -> Published | None:
     """Return the latest version of the dataset where it was made of this run, as the flow makes it."""
     catalogue = Catalogue(curation.catalogue)
-    if not runs.has_run(folder) or not catalogue.versions(curation.dataset):
+    if not has_run(folder) or not catalogue.versions(curation.dataset):
         return None
     latest = catalogue.version(Ref(curation.dataset))
     with runs.open_stored(folder) as run:

@@ -23,6 +23,7 @@ import curate
 import extend
 import publish
 from _forms import Cutting
+from _work import slot
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -52,7 +53,6 @@ def test_a_night_that_waited_for_its_slot_plans_afterwards(
     places: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another night of the same dataset held the slot: the next version is made, and the run of the other stays as it was."""
-    slot = extend.slot
 
     @contextmanager
     def late(guard: str) -> Iterator[None]:
@@ -112,7 +112,7 @@ def test_what_the_page_cannot_show_keeps_no_version_back(
     order = extend.Extension(dataset="grown", add=4, recipe="demo", trial=True, **places)
     state = extend.extend(order, return_state=True)
     assert (state.type.value, state.name) == ("COMPLETED", "Alarming")
-    assert "whether a limit was crossed cannot be read: no such disk" in state.message
+    assert "whether a limit was crossed cannot be read: no such disk" in str(state.message)
     assert Catalogue(places["catalogue"]).versions("grown") == [1, 2]
 
 
