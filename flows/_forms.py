@@ -53,6 +53,8 @@ PlaceOrNone = Annotated[str, Field(pattern=r"^([^@?\s][^@?]*)?$")]
 """The same, or nothing."""
 Setting = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*=[^@]*$")]
 """KEY=VALUE; what stands before an @ may be a password."""
+Licence = Annotated[str, Field(pattern=r"^[^@]*[^@=\s][^@]*=[^@]*[^@=\s][^@]*$")]
+"""KEY=LICENCE; names of models have slashes and colons."""
 
 
 class Asking(Form):
@@ -108,7 +110,7 @@ class Publishing(Form):
     """Name in the catalogue."""
     catalogue: Annotated[Place, Field(title="Catalogue")] = "catalogue"
     """Where datasets lie: a folder seen from the worker's working directory, or a URL of fsspec."""
-    licences: Annotated[list[Setting], Field(title="Licences")] = []
+    licences: Annotated[list[Licence], Field(title="Licences")] = []
     """KEY=LICENCE of dataset, writer, judge, seeds, or of a model by name; said once, it holds for later versions."""
     new_lineage: Annotated[bool, Field(title="New lineage")] = False
     """Allow a changed recipe or model; the version tells what was changed."""

@@ -72,11 +72,12 @@ def run(report: Report) -> None:
     """Show what was made, kept, dropped, failed and is open, per stage, and the scores of all that was judged as a picture."""
     table = [{"stage": name, **ledger.model_dump()} for name, ledger in report.accounts.stages.items()]
     _told(create_table_artifact, key="funnel", table=table, description="What came of every record, stage by stage")
-    with open_stored(report.folder) as stored:
-        pictures = draw(of_run(stored), standalone=True)
-    for key, about in PICTURES.items():
-        if key in pictures:
-            paper(key, f"![{about}]({data_uri(pictures[key])})", about)
+    with spared("pictures"):
+        with open_stored(report.folder) as stored:
+            pictures = draw(of_run(stored), standalone=True)
+        for key, about in PICTURES.items():
+            if key in pictures:
+                paper(key, f"![{about}]({data_uri(pictures[key])})", about)
 
 
 def paper(key: str, markdown: str, about: str) -> None:
@@ -95,11 +96,16 @@ def event(name: str, dataset: str, facts: Mapping[str, Any]) -> None:
     _told(emit_event, event=f"selfinstruct.dataset.{name}", resource=resource, payload=dict(facts))
 
 
-def _told(make: Callable[..., T], **facts: Any) -> T | None:  # noqa: ANN401 - each has its own
+@contextmanager
+def spared(what: str) -> Iterator[None]:
+    """Leave `what` out of the page where the body cannot make it: the log says why, and the run goes on."""
     try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever files, pictures or Prefect's client raise: the rows do not depend on it
+        get_logger("selfinstruct.page").warning("the page of this run lacks its %s: %s", what, error)
+
+
+def _told(make: Callable[..., T], **facts: Any) -> T | None:  # noqa: ANN401 - each has its own
+    with spared(str(facts.get("key", "news"))):
         return make(**facts)
-    except Exception as error:  # noqa: BLE001 - whatever Prefect's client raises: the rows do not depend on it
-        get_logger("selfinstruct.page").warning(
-            "the page of this run lacks its %s: %s", facts.get("key", "news"), error
-        )
-        return None
+    return None

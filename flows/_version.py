@@ -13,6 +13,7 @@ from prefect.states import Completed
 from selfinstruct.catalogue.papers import alarms_of
 from selfinstruct.catalogue.place import Published
 from selfinstruct.catalogue.version import CARD, DIFF
+from selfinstruct.errors import SelfInstructError
 
 PAPERS = {"card": (CARD, "The card of the version"), "diff": (DIFF[1], "Against the version before")}
 HEAD = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -35,14 +36,23 @@ def shown(publishing: Publishing, made: Published, notes: Sequence[str] = ()) ->
         "where": made.root,
     }
     for key, (file, about) in PAPERS.items():
-        if file in manifest.files:
-            _page.paper(key, HEAD.sub("", made.text(file)), about)
+        with _page.spared(key):
+            if file in manifest.files:
+                _page.paper(key, HEAD.sub("", made.text(file)), about)
     if publishing.viewer:
         _page.link("viewer", f"{publishing.viewer.rstrip('/')}/d/{manifest.name}/{manifest.version}", f"{manifest.ref}")
     _page.event("published", manifest.name, facts)
     message = f"{manifest.ref}: {manifest.rows['sft']:,} rows, {manifest.added['sft']:,} new"
-    alarms = [*notes, *alarms_of(made)]
+    alarms = [*notes, *_alarms(made)]
     if not alarms:
         return Completed(message=message)
     _page.event("alarm", manifest.name, {**facts, "alarms": alarms})
     return Completed(name=ALARMING, message="; ".join([message, *alarms]))
+
+
+def _alarms(made: Published) -> list[str]:
+    """Return the limits that a version has crossed. It is public by now: when that cannot be found out, somebody should look."""
+    try:
+        return alarms_of(made)
+    except (OSError, SelfInstructError) as error:
+        return [f"whether a limit was crossed cannot be read: {error}"]

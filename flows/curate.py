@@ -5,6 +5,7 @@ To hold a run against another threshold of the judge that it had, no model is ne
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,15 +15,17 @@ from _version import shown
 from _work import AGAIN, LIMITS, Watch, attempt, done, ended, slot, taken, unstopped
 from prefect import flow, task
 from prefect.client.schemas.objects import State
+from prefect.states import Completed
 from pydantic import Field
 
-from selfinstruct import pipeline
+from selfinstruct import pipeline, runs
 from selfinstruct.catalogue.one_file import one_file
 from selfinstruct.catalogue.place import Catalogue, Published
 from selfinstruct.catalogue.publish import publish_run
-from selfinstruct.catalogue.version import NAME, ref
+from selfinstruct.catalogue.version import NAME, Ref, ref
 from selfinstruct.dataset import judging
 from selfinstruct.pipeline import Report
+from selfinstruct.store import has_run
 
 
 class Curation(Asking, Publishing):
@@ -37,6 +40,12 @@ class Curation(Asking, Publishing):
     min_score: Annotated[float | None, Field(title="Lowest score kept")] = None
     """The rubric's own when empty."""
 
+    def path(self, source: Ref) -> Path:
+        """Return the run folder: the same for the same order, wherever the models are."""
+        order = self.model_dump_json(include={"rubric", "language", "min_score", "model", "settings"})
+        digest = hashlib.sha256(order.encode()).hexdigest()[:8]
+        return Path(self.folder) / f"{self.dataset}.{source.name}.{source.version}.{self.rubric}.{digest}"
+
 
 @flow(flow_run_name="{curation.dataset}-from-{curation.source}")
 def curate(curation: Curation) -> State[None]:
@@ -46,10 +55,9 @@ def curate(curation: Curation) -> State[None]:
 
 def _curate(curation: Curation) -> State[None]:
     source = Catalogue(curation.catalogue).version(ref(curation.source))
-    folder = (
-        Path(curation.folder) / f"{curation.dataset}.{source.manifest.name}.{source.manifest.version}.{curation.rubric}"
-    )
-    wanted = source.manifest.rows["sft"]
+    folder, wanted = curation.path(source.manifest.ref), source.manifest.rows["sft"]
+    if there := published_of(folder, curation):
+        return Completed(message=f"{there.manifest.ref} was made by this already: {there.manifest.rows['sft']:,} rows")
     with slot(curation.guard), _page.progress(curation.dataset, have=0, wanted=wanted) as watch:
         report = taken(judge(curation, source, folder, watch))
     _page.run(report)
@@ -79,15 +87,29 @@ def judge(curation: Curation, source: Published, folder: Path, watch: Watch) -> 
 
 @task(task_run_name="publish-{curation.dataset}", **AGAIN)
 def make(curation: Curation, folder: Path) -> Published | State[Published]:
-    """Make the version."""
+    """Make the version; one that was made before the task was killed is not made twice."""
     return attempt(
-        lambda: publish_run(
-            folder,
-            curation.dataset,
-            curation.catalogue,
-            licences=curation.said,
-            replace=True,
-            trial=curation.trial,
-            new_lineage=curation.new_lineage,
+        lambda: (
+            published_of(folder, curation)
+            or publish_run(
+                folder,
+                curation.dataset,
+                curation.catalogue,
+                licences=curation.said,
+                replace=True,
+                trial=curation.trial,
+                new_lineage=curation.new_lineage,
+            )
         )
     )
+
+
+def published_of(folder: Path, curation: Curation) -> Published | None:
+    """Return the latest version of the dataset where it was made of this run, as the flow makes it."""
+    catalogue = Catalogue(curation.catalogue)
+    if not has_run(folder) or not catalogue.versions(curation.dataset):
+        return None
+    latest = catalogue.version(Ref(curation.dataset))
+    with runs.open_stored(folder) as run:
+        same = latest.manifest.recipe == run.digest
+    return latest if same and latest.manifest.cut is None else None

@@ -40,21 +40,27 @@ def extend(extension: Extension) -> State[None]:
 
 
 def _extend(extension: Extension) -> State[None]:
-    night = taken(plan(extension))
-    have, wanted = runs.accepted_rows(night.folder), extension.add
-    limits = until(extension.hours)
-    with slot(extension.guard), _page.progress(str(night.ref), have=have, wanted=wanted) as watch:
-        report = chunks(
-            lambda target: taken(grow(night, target, watch, limits())), have=have, wanted=wanted, size=extension.chunk
-        )
-    _page.run(report)
-    notes = nightly.worth_publishing(report)
-    return shown(extension, taken(publish(extension, night)), notes)
+    # Two nights of one dataset may wait for one slot: what is next is known when the other one has published.
+    with slot(extension.guard):
+        night = taken(plan(extension))
+        have, wanted = runs.accepted_rows(night.folder), extension.add
+        limits = until(extension.hours)
+        with _page.progress(str(night.ref), have=have, wanted=wanted) as watch:
+            report = chunks(
+                lambda target: taken(grow(night, target, watch, limits())),
+                have=have,
+                wanted=wanted,
+                size=extension.chunk,
+            )
+        _page.run(report)
+        notes = nightly.worth_publishing(report)
+        made = taken(publish(night))
+    return shown(extension, made, notes)
 
 
 @task(task_run_name="plan-{extension.dataset}", **AGAIN)
 def plan(extension: Extension) -> Tonight | State[Tonight]:
-    """Find out what makes the next version; a changed recipe is refused here, before anything is asked."""
+    """Find out what makes the next version; what could not be published is refused here, before anything is asked."""
     return attempt(
         lambda: nightly.tonight(
             extension.dataset,
@@ -65,6 +71,7 @@ def plan(extension: Extension) -> Tonight | State[Tonight]:
             sets=extension.settings,
             flags={**extension.flags, "n": extension.add},
             new_lineage=extension.new_lineage,
+            licences=extension.said,
             trial=extension.trial,
         )
     )
@@ -82,7 +89,7 @@ def grow(night: Tonight, target: int, watch: Watch, limits: Limits) -> Report | 
     )
 
 
-@task(task_run_name="publish-{extension.dataset}", **AGAIN)
-def publish(extension: Extension, night: Tonight) -> Published | State[Published]:
+@task(task_run_name="publish-{night.ref.name}", **AGAIN)
+def publish(night: Tonight) -> Published | State[Published]:
     """Publish the version, whole or not at all."""
-    return attempt(lambda: night.publish(extension.said))
+    return attempt(night.publish)

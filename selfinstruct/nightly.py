@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfinstruct import extend
 from selfinstruct import recipe as recipes
+from selfinstruct.catalogue.forehand import check_order
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import Ref, ref
@@ -28,11 +29,11 @@ class Tonight(NamedTuple):
     """Of the run, which may have begun."""
     ref: Ref
     """The version that comes of it."""
-    publish: Callable[[Mapping[str, str]], Published]
-    """Publishes what the run has; takes licences as `publish_run`, and raises as it does."""
+    publish: Callable[[], Published]
+    """Publishes what the run has; raises as `publish_run`."""
 
 
-def tonight(
+def tonight(  # noqa: PLR0913 - what `extend.plan` takes, and two more
     name: str,
     url: str,
     *,
@@ -42,28 +43,31 @@ def tonight(
     sets: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
     new_lineage: bool = False,
+    licences: Mapping[str, str] | None = None,
     trial: bool = False,
 ) -> Tonight:
     """Return what makes the next version of `name`, or its first: by `recipe` then, and with `new_lineage`.
 
-    Otherwise it is made as the latest version was. The rest is as for `extend.plan`; `trial` as for `publish_run`.
+    Otherwise it is made as the latest version was. The rest is as for `extend.plan`; `licences` and `trial` as for
+    `publish_run`, and what it would refuse of them is refused here: nothing has been asked yet.
 
     Raises:
-        BadInputError, DamageError: as `extend.plan`.
+        BadInputError, DamageError: as `extend.plan`; BadInputError also as `check_order`.
     """
-    if Catalogue(url).versions(name):
+    catalogue, said = Catalogue(url), licences or {}
+    if catalogue.versions(name):
         wanted = recipe if new_lineage else None
         night = extend.plan(
             name, url, folder=folder, against=against, recipe=wanted, sets=sets, flags=flags, new_lineage=new_lineage
         )
-        return Tonight(night.recipe, night.folder, night.ref, lambda licences: night.publish(licences=licences))
+        check_order(night.recipe, catalogue, night.ref.name, said, trial=trial)
+        return Tonight(night.recipe, night.folder, night.ref, lambda: night.publish(licences=said))
     first = Ref(ref(name).name, 1)
     run = folder / f"{first.name}-{first.version}"
-    said = {**(flags or {}), "stages.bootstrap.gates.rouge.against": [str(path) for path in against] or None}
-    return Tonight(
-        recipes.load(recipe, sets=sets, flags=said), run, first,
-        lambda licences: publish_run(run, str(first), url, licences=licences, trial=trial),
-    )  # fmt: skip
+    laid = {**(flags or {}), "stages.bootstrap.gates.rouge.against": [str(path) for path in against] or None}
+    made = recipes.load(recipe, sets=sets, flags=laid)
+    check_order(made, catalogue, first.name, said, trial=trial)
+    return Tonight(made, run, first, lambda: publish_run(run, str(first), url, licences=said, trial=trial))
 
 
 def worth_publishing(report: Report) -> list[str]:

@@ -143,6 +143,15 @@ def test_a_short_night_is_published_and_says_so(url: str, tmp_path: Path) -> Non
     assert 0 < manifest.added["sft"] < 2000
 
 
+def test_what_cannot_be_published_is_not_begun(url: str, tmp_path: Path) -> None:
+    """A licence of a model that has no part in it is refused before a row is made, not after the last one."""
+    line = ["extend", "tiny", "-n", "5", "--catalogue", url, "-o", str(tmp_path / "runs"), "--licence", "other=mit"]
+    refused = CliRunner().invoke(app, line)
+    assert isinstance(refused.exception, BadInputError)
+    assert "nothing of that name" in str(refused.exception)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_only_the_latest_version_is_extended(url: str, tmp_path: Path) -> None:
     """Another one, or a name that is not there: refused, and nothing is begun."""
     extend(url, tmp_path / "runs", n=3)

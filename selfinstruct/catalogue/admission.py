@@ -71,8 +71,19 @@ def check_run(run: StoredRun, cut: Cut | None) -> None:
         )
 
 
-def _check_kind(run: StoredRun, catalogue: Catalogue, *, trial: bool) -> None:
-    """Keep rows for trying out apart from all others.
+def check_name(name: str) -> None:
+    """Refuse a name that no dataset can have.
+
+    Raises:
+        BadInputError: so it is.
+    """
+    if name == ALL:
+        msg = f"no dataset can be called {ALL!r}: `datasets verify {ALL}` is about every one"
+        raise BadInputError(msg, remedy="give another name")
+
+
+def check_kind(what: str, catalogue: Catalogue, *, scripted: bool, trial: bool) -> None:
+    """Keep rows for trying out apart from all others; `what` makes or made them.
 
     Raises:
         BadInputError: they would be mixed.
@@ -82,14 +93,13 @@ def _check_kind(run: StoredRun, catalogue: Catalogue, *, trial: bool) -> None:
         msg = f"{catalogue.root} is a catalogue of real datasets"
         raise BadInputError(msg, remedy="leave out --trial, or give another --catalogue")
     only_trial = trial if new else catalogue.trial
-    scripted = _is_scripted(run)
     if scripted and not only_trial:
-        msg = f"{run.folder} was made by the scripted engine: its rows teach a model nothing and are never published"
+        msg = f"{what} is of the scripted engine: its rows teach a model nothing and are never published"
         raise BadInputError(
             msg, remedy="to try publishing out, in a catalogue that is for nothing else: --trial --catalogue trial"
         )
     if only_trial and not scripted:
-        msg = f"{catalogue.root} is a catalogue for trying out, {run.folder} is a real run"
+        msg = f"{catalogue.root} is a catalogue for trying out, {what} is a real run"
         raise BadInputError(msg, remedy="give another --catalogue, without --trial")
 
 
@@ -105,10 +115,8 @@ def plan(run: StoredRun, catalogue: Catalogue, wanted: Ref, how: How, said: Mapp
     Raises:
         BadInputError: it may not be, or its terms are unknown.
     """
-    if wanted.name == ALL:
-        msg = f"no dataset can be called {ALL!r}: `datasets verify {ALL}` is about every one"
-        raise BadInputError(msg, remedy="give another name")
-    _check_kind(run, catalogue, trial=how.trial)
+    check_name(wanted.name)
+    check_kind(str(run.folder), catalogue, scripted=_is_scripted(run), trial=how.trial)
     known = catalogue.versions(wanted.name)
     number = max(known, default=0) + 1
     if wanted.version is not None and wanted.version != number:

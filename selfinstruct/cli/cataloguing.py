@@ -178,6 +178,7 @@ def extend(  # noqa: PLR0913 - one parameter per option
     Killed or interrupted, the same command goes on. At a cap, or when almost nothing new comes any more, what has come is
     published all the same, and the exit status is still 4 or 5.
     """
+    from selfinstruct.catalogue.forehand import check_order
     from selfinstruct.catalogue.licences import parse
     from selfinstruct.errors import Exit
     from selfinstruct.extend import plan
@@ -194,6 +195,7 @@ def extend(  # noqa: PLR0913 - one parameter per option
         flags={"n": n, "engines.writer.base_url": base_url, "engines.writer.model": model},
         new_lineage=new_lineage,
     )
+    check_order(night.recipe, night.base.catalogue, night.ref.name, licences, trial=False)
     report = carry_out(
         night.recipe, night.folder, n=n, limits=limits, quiet=quiet, events=events, metrics=metrics,
         again="the same command again", tell_exports=False,

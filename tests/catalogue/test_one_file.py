@@ -18,7 +18,7 @@ def test_all_shards_go_into_one_file_that_can_be_judged(tmp_path: Path) -> None:
     for _ in range(2):
         night = nightly.tonight("n", str(tmp_path / "c"), recipe="demo", folder=tmp_path / "runs", trial=True)
         pipeline.run_sync(night.recipe, night.folder, target=8)
-        made = night.publish({})
+        made = night.publish()
     assert len(made.manifest.shards("sft")) == 2
     file = one_file(made, "sft", tmp_path / "rows.parquet")
     before = file.read_bytes()

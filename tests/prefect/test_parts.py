@@ -23,7 +23,7 @@ import curate
 import extend
 import generate
 import publish
-from _forms import Making
+from _forms import Making, Publishing
 
 FLOWS: dict[str, Any] = {
     "extension": extend.extend,
@@ -68,6 +68,16 @@ def test_what_is_wrong_or_secret_is_refused(field: str, value: object) -> None:
     with pytest.raises(ValidationError) as caught:
         Making.model_validate({field: value})
     assert json.loads(caught.value.json())[0]["loc"][0] == field
+
+
+def test_licences_may_be_said_of_models_by_name() -> None:
+    """Names of models have slashes and colons; what is no KEY=LICENCE, or could be a password, is refused."""
+    said = {"dataset": "cc-by-4.0", "Qwen/Qwen2.5-0.5B-Instruct": "apache-2.0", "llama3:8b": "a few words"}
+    form = Publishing(dataset="x", licences=[f"{key}={value}" for key, value in said.items()])
+    assert form.said == said
+    for wrong in ("mit", "=mit", "dataset=", "me:pw@host=mit"):
+        with pytest.raises(ValidationError, match="licences"):
+            Publishing(dataset="x", licences=[wrong])
 
 
 def test_only_what_passes_is_tried_again() -> None:
