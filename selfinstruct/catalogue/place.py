@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, Version, ref
-from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.errors import LATER, BadInputError, DamageError
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Catalogue:
     def _check(self) -> None:
         if self.facts.get("format", FORMAT) > FORMAT:
             msg = f"{self.root} is a catalogue of format {self.facts['format']}, this version reads up to {FORMAT}"
-            raise BadInputError(msg, remedy="pip install -U selfinstruct")
+            raise BadInputError(msg, remedy=LATER)
 
     def names(self) -> list[str]:
         """Return the names of all datasets that have a version."""
@@ -184,4 +184,4 @@ def _refuse_newer(manifest: bytes, path: str) -> None:
         made = json.loads(manifest).get("format", FORMAT)
         if made > FORMAT:
             msg = f"{path} is of format {made}, this version reads up to {FORMAT}"
-            raise BadInputError(msg, remedy="pip install -U selfinstruct")
+            raise BadInputError(msg, remedy=LATER)

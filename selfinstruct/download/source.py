@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, Version
-from selfinstruct.errors import BadInputError, DamageError, UnreachableError
+from selfinstruct.errors import LATER, BadInputError, DamageError, UnreachableError
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def read_manifest(text: bytes, where: str, wanted: Ref) -> Version:
         newer = raw["format"] if isinstance(raw, dict) and isinstance(raw.get("format"), int) else FORMAT
         if newer > FORMAT:  # looked at first: what else is new in it is no damage
             msg = f"{where}: a manifest of format {newer}, this version reads up to {FORMAT}"
-            raise BadInputError(msg, remedy="pip install -U selfinstruct")
+            raise BadInputError(msg, remedy=LATER)
         manifest = Version.model_validate(raw)
     except (ValueError, ValidationError) as error:
         msg = f"{where}: no readable manifest ({printable(' '.join(str(error).split()), longest=160)})"
