@@ -48,7 +48,8 @@ def test_a_comparison_and_a_card_give_the_same_median(viewer: Viewer, catalogue:
     half = re.search(r"half lie below (0\.\d\d|1\.00)", card)
     assert half is not None
     told = " ".join(viewer.page("/d/tiny/1/against/2").split())
-    assert re.search(rf"nearest earlier instruction, half lie below</th><td>[\d.]+</td><td>{half[1]}</td>", told), half[1]
+    cells = rf"nearest earlier instruction, half lie below</th><td>[\d.]+</td><td>{half[1]}</td>"
+    assert re.search(cells, told), half[1]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
