@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct import kinds
-from selfinstruct.catalogue.version import AUDIT, CARD, MANIFEST, RECIPE, VIEWS, File, Version
+from selfinstruct.catalogue.version import AUDIT, CARD, DIFF, MANIFEST, RECIPE, VIEWS, File, Version
 from selfinstruct.errors import BadInputError, DamageError, NoRoomError
 from selfinstruct.exported import formats
 from selfinstruct.recipe import EXPORTERS
@@ -22,7 +22,7 @@ MOST_FILES = 100_000
 """Files of a version at most: 5 billion rows in shards of 50,000; what says more is no dataset."""
 LONGEST_PATH = 200
 """Characters of a path in a version at most; Linux has 255 bytes for each part of one."""
-PAPERS = {CARD: "CARD.md", **{name: name for name in (*AUDIT, RECIPE)}}
+PAPERS = {CARD: "CARD.md", **{name: name for name in (*AUDIT, DIFF[1], RECIPE)}}
 """What goes with converted rows -> its name there: `datasets` would read a README.md as that of the folder that it lies in."""
 PICTURES = "card/"
 """Folder of what the card shows, which goes with it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,14 @@ def test_the_card_goes_with_the_rows(tmp_path: Path) -> None:
     (tmp_path / "got/card/verbs.svg").write_text("mine")
     with pytest.raises(DamageError, match=r"card/verbs\.svg"):
         get(tmp_path / "catalogue", tmp_path / "got", "messages")
+
+
+def test_no_link_of_the_card_is_dead(made: Path, tmp_path: Path) -> None:
+    """What the card of a second version links to went with it."""
+    get(made / "catalogue", tmp_path / "got", "messages", "tiny@2")
+    linked = set(re.findall(r"\]\(([^)#]+)\)", (tmp_path / "got/CARD.md").read_text(encoding="utf-8")))
+    assert {"audit.md", "diff.md", "recipe.yaml"} <= linked
+    assert not [name for name in linked if not (tmp_path / "got" / name).is_file()]
 
 
 def test_again_is_nothing_to_do(made: Path, tmp_path: Path) -> None:
