@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from selfinstruct.exported import formats
 from selfinstruct.recipe import EXPORTERS
 from selfinstruct.records import PreferencePair, Row
 from selfinstruct.stage import Exporter
+from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,12 +147,17 @@ def _check_order(order: Order) -> None:
 
 def _exporter(form: str) -> Exporter:
     name = form.replace("-", "_")
+    able = (*_of("sft"), *_of("preference"))
+    if ":" not in form and name.replace("_", "-") not in formats():
+        near = get_close_matches(form, able, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        msg = f"no format {printable(form, longest=80)!r}"
+        raise BadInputError(msg, remedy=f"{hint}one of: {', '.join(able)}")
     exporter: Exporter = kinds.resolve(name, Exporter, folders=EXPORTERS)(kind=name)
     if exporter.reads not in MADE_OF.values():
         msg = f"{form} is made of all judged answers, of which a version has only those that were kept"
-        able = ", ".join((*_of("sft"), *_of("preference")))
         raise BadInputError(
-            msg, remedy=f"--format {able}; or export the run itself: selfinstruct export RUN --format {form}"
+            msg, remedy=f"--format {', '.join(able)}; or export the run itself: selfinstruct export RUN --format {form}"
         )
     return exporter
 

@@ -223,6 +223,15 @@ def test_orders_that_make_no_sense(made: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_formats_are_told_as_they_are_written(made: Path, tmp_path: Path) -> None:
+    """With dashes, as everywhere else, and only those that can be had of a version."""
+    with pytest.raises(BadInputError, match="no format 'mesages'") as caught:
+        get(made / "catalogue", tmp_path / "got", "mesages")
+    assert caught.value.remedy.startswith("did you mean messages? one of: ")
+    told = caught.value.remedy.partition("one of: ")[2].split(", ")
+    assert set(told) == set(FORMATS)
+
+
 def test_min_score_keeps_the_better(made: Path, tmp_path: Path) -> None:
     """Rows below are counted as left out, and the manifest says by what they were cut; above the best nothing is written."""
     published = Catalogue(str(made / "catalogue")).version(ref("tiny@1"))
