@@ -20,6 +20,10 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+LATER = "install a later selfinstruct, from its repository"
+"""Remedy for what a later version wrote. No index is named: what lies there under this name may be anybody's."""
+
+
 class SelfInstructError(Exception):
     """What happened and where; `remedy` is the command or the change that mends it."""
 

@@ -99,7 +99,8 @@ def plan(
     first = catalogue.version(Ref(wanted.name, catalogue.versions(wanted.name)[0]))
     seed = kinship.recipe_of(first).seed + base.manifest.version
     with _recipe_file(base, recipe) as file:
-        bare = recipes.load(file, sets=sets, flags={**(flags or {}), "seed": seed})
+        called = f"recipe of {base.manifest.ref}{', with --set' * bool(sets)}" if recipe is None else None
+        bare = recipes.load(file, sets=sets, flags={**(flags or {}), "seed": seed}, called=called)
     bare = formats.kept(bare, kinship.recipe_of(base).model_dump(mode="json"))
     if not new_lineage:
         bare = _with_models(bare, base)

@@ -123,8 +123,11 @@ def load(
     environment: Mapping[str, str] | None = None,
     sets: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
+    called: str | None = None,
 ) -> Recipe:
     """Read a shipped recipe by name, or a file, and lay environment, `k=v` settings and flags over it.
+
+    `called` is what messages call it, where the file is not the user's.
 
     Raises:
         BadInputError: missing file, unknown key (names the nearest), value of the wrong type or out of range.
@@ -136,7 +139,7 @@ def load(
     for key, value in (flags or {}).items():
         if value is not None:
             _put(data, key, value, source="flag")
-    return build(data, source=str(path), lines=lines)
+    return build(data, source=called or str(path), lines={} if called else lines)
 
 
 def _find(recipe: str) -> Path:

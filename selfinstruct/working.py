@@ -123,7 +123,7 @@ def _recipe(known: Mapping[str, str], base_url: Sequence[str], *, source: str) -
     """
     if known["version"] != __version__:
         msg = f"{source} is led by selfinstruct {known['version']}, this is {__version__}"
-        raise BadInputError(msg, remedy=f"pip install selfinstruct=={known['version']}")
+        raise BadInputError(msg, remedy=f"install selfinstruct {known['version']} from its repository here")
     data = json.loads(known["recipe"])
     return recipes.build(recipes.moved(data, list(base_url)) if base_url else data, source=source)
 

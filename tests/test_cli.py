@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,22 @@ def test_bad_input_is_told(tmp_path: Path, name: str) -> None:
     assert "Traceback" not in done.stderr
     assert "TESTSECRET" not in done.stderr + done.stdout
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("module", ["typer", "fsspec"])
+def test_ctrl_c_is_told(tmp_path: Path, module: str) -> None:
+    """While the program is still being imported (typer), and inside of a command: one line, exit 130, no traceback."""
+    slow = tmp_path / f"{module}.py"
+    slow.write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n", encoding="utf-8")
+    path = os.pathsep.join((str(tmp_path), *sys.path))
+    done = subprocess.run(
+        [sys.executable, "-m", "selfinstruct", "datasets", "list"],
+        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (130, ""), done.stderr
+    assert done.stderr.startswith("stopped; ")
+    assert "the same command goes on" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_recipe_errors_name_file_and_line(tmp_path: Path) -> None:

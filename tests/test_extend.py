@@ -100,6 +100,14 @@ def test_a_changed_recipe_is_refused_by_name_or_told(url: str, tmp_path: Path) -
     assert not extend(url, tmp_path / "runs", n=5, sets=sets).manifest.changed
 
 
+def test_a_wrong_setting_is_told_of_the_version(url: str, tmp_path: Path) -> None:
+    """The recipe is that of a version, read from a copy of no concern to anybody: the mistake is in --set, and is told so."""
+    with pytest.raises(BadInputError, match="unknown key") as caught:
+        plan("tiny", url, folder=tmp_path / "runs", sets=["judge.extra_key=3"])
+    assert str(caught.value).startswith("recipe of tiny@1, with --set, judge")
+    assert "/selfinstruct-" not in str(caught.value)
+
+
 def test_the_shipped_recipe_is_the_same_as_what_was_settled_from_it(url: str, tmp_path: Path) -> None:
     """A recipe given by name that made the version changes nothing; what only says how to run it may change."""
     night = plan(

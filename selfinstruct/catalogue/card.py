@@ -162,7 +162,7 @@ def _again(facts: Facts) -> list[str]:
         "## Make it again",
         "",
         "```sh",
-        f"pip install selfinstruct=={version.made_by}",
+        f"# with selfinstruct {version.made_by}, installed from its repository",
         made,
         "```",
         "",

@@ -39,7 +39,7 @@ ABOUT = {
     "sft": "Instructions with their inputs and answers, to train on.",
     "preference": "Two answers to one instruction, the better one first.",
     "dropped": "What was made and decided against, with rule, figure and threshold.",
-    "seeds": "The tasks written by people from which all others grew.",
+    "seeds": "The tasks from which all others grew; whose they are, the licence of the seeds tells.",
     "lineage": "Where each row came from: prompts, answers, verdicts, as JSON.",
 }
 """View -> what it holds."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from selfinstruct.catalogue.head import HUB_LICENCES
 from selfinstruct.catalogue.version import Licences
 from selfinstruct.errors import BadInputError
 from selfinstruct.text.show import printable
@@ -11,16 +14,20 @@ from selfinstruct.text.show import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+log = logging.getLogger(__name__)
+
 SHIPPED_SEEDS = "apache-2.0"
 """seeds/README.md."""
 TRIAL = "none"
 """What stands where nothing is said about rows for trying out: nobody may do anything with them."""
+USUAL = HUB_LICENCES | {"unknown", "other"}
+"""What may be said without a warning."""
 LONGEST = 100
 """Characters of a licence: an SPDX name or a few words, no text of one."""
 
 
 def parse(said: Iterable[str]) -> dict[str, str]:
-    """Read KEY=LICENCE: KEY is dataset, writer, judge, seeds or the name of a model.
+    """Read KEY=LICENCE: KEY is dataset, writer, judge, seeds or the name of a model. An unusual licence is warned of.
 
     Raises:
         BadInputError: one that is not of this form, or a key that stands twice.
@@ -31,6 +38,10 @@ def parse(said: Iterable[str]) -> dict[str, str]:
         if not key or not value or key in found or not value.isprintable() or len(value) > LONGEST:
             msg = f"--licence {printable(one, longest=160)!r} is not KEY=LICENCE" + " (given twice)" * (key in found)
             raise BadInputError(msg, remedy="for instance --licence dataset=cc-by-4.0 --licence writer=apache-2.0")
+        if value.lower() not in USUAL:
+            near = get_close_matches(value.lower(), USUAL, n=1)
+            hint = f": is {near[0]} meant?" if near else ""
+            log.warning("--licence %s: no licence that the Hub knows by this name%s", printable(one, longest=160), hint)
         found[key] = value
     return found
 

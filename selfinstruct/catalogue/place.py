@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, Version, read_manifest, ref
-from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.errors import LATER, BadInputError, DamageError
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Catalogue:
         except (ImportError, ValueError) as error:
             msg = f"catalogue {printable(url, longest=200)}: {error}"
             raise BadInputError(msg, remedy="a folder, or install the fsspec driver of that protocol") from None
-        self.root = str(root).rstrip("/")
+        self.root, self.url = str(root).rstrip("/"), url
         self.is_local = "file" in (
             (self.files.protocol,) if isinstance(self.files.protocol, str) else self.files.protocol
         )
@@ -131,7 +132,12 @@ class Catalogue:
     def _check(self) -> None:
         if self.facts.get("format", FORMAT) > FORMAT:
             msg = f"{self.root} is a catalogue of format {self.facts['format']}, this version reads up to {FORMAT}"
-            raise BadInputError(msg, remedy="pip install -U selfinstruct")
+            raise BadInputError(msg, remedy=LATER)
+        if "datasets" in self.facts:  # of `view --serve`, which has no folders to look through
+            msg = f"{self.root} is served: it is shown and downloaded from, and cannot be read as a folder"
+            raise BadInputError(
+                msg, remedy=f"open it in a browser; or selfinstruct download NAME --from {self.root} -o DIR"
+            )
 
     def names(self) -> list[str]:
         """Return the names of all datasets that have a version."""
@@ -155,7 +161,7 @@ class Catalogue:
             there = (
                 f"there are: {', '.join(str(Ref(wanted.name, one)) for one in known)}"
                 if known
-                else "selfinstruct datasets list"
+                else self._what_is_there()
             )
             msg = f"no {wanted} in {self.root}"
             raise BadInputError(msg, remedy=there)
@@ -168,6 +174,13 @@ class Catalogue:
             msg = f"{path}: the manifest is that of {manifest.ref}"
             raise DamageError(msg, remedy=MEND)
         return Published(self, manifest)
+
+    def _what_is_there(self) -> str:
+        """Return what helps whoever asked for a dataset that is not there."""
+        if not self.names():
+            return "nothing is published there: selfinstruct publish RUN NAME; or another catalogue"
+        elsewhere = f" --catalogue {shlex.quote(self.url)}" * (self.url != default())
+        return f"selfinstruct datasets list{elsewhere}"
 
     def _entries(self, folder: str) -> list[str]:
         path = f"{self.root}/{folder}".rstrip("/")

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 FAMILIES, OBJECTS, LABELS = 8, 4, 8
 """Verbs, objects of each, and labels that are shown."""
 UNITS = "characters", "words"
-NEARNESS_BIN = 0.05
-"""Width of the bins in which nearness is counted."""
 
 
 def funnel(figures: Figures) -> list[str]:
@@ -55,7 +53,7 @@ def novelty(figures: Figures) -> list[str]:
     near = figures.nearness
     if not near.total:
         return []
-    half, most = (f"{(near.quantile(q, kept=True) or 0) + NEARNESS_BIN:.2f}" for q in (0.5, 0.9))
+    half, most = (f"{near.quantile(q, kept=True) or 0:.2f}" for q in (0.5, 0.9))
     told = (
         f"ROUGE-L F of an instruction with the nearest earlier one. {sum(near.dropped.values()):,} were too near "
         f"(above {_either(f'{one:g}' for one in near.thresholds)}) and dropped; of a sample of {sum(near.kept.values()):,} kept "

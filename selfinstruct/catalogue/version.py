@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import from_json
 
-from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.errors import LATER, BadInputError, DamageError
 from selfinstruct.records import Frozen
 from selfinstruct.text.show import printable
 
@@ -184,7 +184,7 @@ def read_manifest(text: bytes, where: str, *, remedy: str) -> Version:
         newer = raw["format"] if isinstance(raw, dict) and isinstance(raw.get("format"), int) else FORMAT
         if newer > FORMAT:  # looked at first: what else is new in it is no damage
             msg = f"{where}: a manifest of format {newer}, this version reads up to {FORMAT}"
-            raise BadInputError(msg, remedy="pip install -U selfinstruct")
+            raise BadInputError(msg, remedy=LATER)
         return Version.model_validate(raw)
     except (ValueError, ValidationError) as error:
         msg = f"{where}: no readable manifest ({printable(' '.join(str(error).split()), longest=160)})"

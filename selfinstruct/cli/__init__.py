@@ -59,6 +59,7 @@ def common(
 
 
 _verbose = False
+STOPPED = "stopped; the same command goes on"
 
 
 def main() -> NoReturn:
@@ -68,8 +69,12 @@ def main() -> NoReturn:
         app()
     except SelfInstructError as error:
         _fail(error, status=error.exit_status, remedy=error.remedy)
+    except SystemExit as ended:
+        if _interrupted(ended):
+            say(STOPPED)
+        raise
     except KeyboardInterrupt:
-        say("stopped")
+        say(STOPPED)
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): that is no error of ours, and nothing more can be said there.
@@ -82,6 +87,11 @@ def main() -> NoReturn:
             remedy="a fault of selfinstruct; the same command after `selfinstruct -v` shows where",
         )
     sys.exit(Exit.DONE)
+
+
+def _interrupted(ended: SystemExit) -> bool:
+    """Say whether typer made this end of a Ctrl-C, of which it tells nothing; a command that told of it ends otherwise."""
+    return isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt)
 
 
 def _fail(error: Exception, *, status: Exit, remedy: str) -> NoReturn:

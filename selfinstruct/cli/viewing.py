@@ -36,6 +36,9 @@ def view(
 ) -> None:
     """Look at a catalogue, a dataset or a run in a browser; nothing leaves this machine. Ctrl-C ends it."""
     if export is not None:
+        if serve:
+            msg = "--export serves nothing, and --serve writes nothing"
+            raise BadInputError(msg, remedy="leave one of them out")
         _export(target, catalogue, export)
         return
     try:
@@ -61,7 +64,9 @@ def _export(target: str | None, catalogue: str | None, out: Path) -> None:
     rows = export(library, out, told=lambda rows: say(f"{rows:,} rows", quiet=bool(rows % 20_000)))
     typer.echo(out / "index.html")
     size = sum(path.stat().st_size for path in out.rglob("*"))
-    say(f"{rows:,} rows in {size / 1e6:,.1f} MB; open it in a browser, or put the folder on any web server")
+    versions = sum(map(len, library.sets().values()))
+    of = f" of {versions} versions" if versions > 1 else ""
+    say(f"{rows:,} rows{of} in {size / 1e6:,.1f} MB; open it in a browser, or put the folder on any web server")
 
 
 def _library(target: str | None, catalogue: str | None, *, alone: bool = False) -> tuple[Library, str]:

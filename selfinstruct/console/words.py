@@ -121,7 +121,11 @@ def ordered(drops: Mapping[str, int]) -> list[str]:
 
 
 def line(figures: Figures, *, over: bool = False) -> str:
-    """Return everything on one line, for logs; without the time left when it is `over`."""
+    """Return everything on one line, for logs; without the time left when it is `over`, without zeros before it begins."""
+    if not (over or figures.calls or figures.rows or any(one.made for one in figures.stages)):
+        under_way = f"{figures.in_flight:,} calls under way" if figures.in_flight else ""
+        servers_told = ", ".join(servers(figures.servers)) if figures.servers else ""
+        return "; ".join(filter(None, (f"{figures.target:,} rows wanted, none made yet", under_way, servers_told)))
     stages = ", ".join(f"{printable(one.name, longest=40)} {one.accepted}/{one.made}" for one in figures.stages)
     failed = sum(one.failed for one in figures.stages)
     told: Iterable[str] = [

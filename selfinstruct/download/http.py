@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from selfinstruct import __version__
 from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref
 from selfinstruct.download.source import Stream, manifest_of, patiently, whole
-from selfinstruct.errors import BadInputError, DamageError, UnreachableError
+from selfinstruct.errors import LATER, BadInputError, DamageError, UnreachableError
 from selfinstruct.records import Frozen
 from selfinstruct.text.show import printable
 
@@ -81,7 +81,7 @@ class Http:
             raise BadInputError(msg, remedy="--from takes the address that `selfinstruct view --serve` tells") from None
         if head.format > FORMAT:
             msg = f"{self._base} is a catalogue of format {head.format}, this version reads up to {FORMAT}"
-            raise BadInputError(msg, remedy="pip install -U selfinstruct")
+            raise BadInputError(msg, remedy=LATER)
         return head
 
     def _open(self, url: str, start: int) -> Stream:

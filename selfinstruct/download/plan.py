@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct import kinds
-from selfinstruct.catalogue.version import AUDIT, CARD, MANIFEST, RECIPE, VIEWS, File, Version
+from selfinstruct.catalogue.version import AUDIT, CARD, DIFF, MANIFEST, RECIPE, VIEWS, File, Version
 from selfinstruct.errors import BadInputError, DamageError, NoRoomError
 from selfinstruct.exported import formats
 from selfinstruct.recipe import EXPORTERS
 from selfinstruct.records import PreferencePair, Row
 from selfinstruct.stage import Exporter
+from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +24,7 @@ MOST_FILES = 100_000
 """Files of a version at most: 5 billion rows in shards of 50,000; what says more is no dataset."""
 LONGEST_PATH = 200
 """Characters of a path in a version at most; Linux has 255 bytes for each part of one."""
-PAPERS = {CARD: "CARD.md", **{name: name for name in (*AUDIT, RECIPE)}}
+PAPERS = {CARD: "CARD.md", **{name: name for name in (*AUDIT, DIFF[1], RECIPE)}}
 """What goes with converted rows -> its name there: `datasets` would read a README.md as that of the folder that it lies in."""
 PICTURES = "card/"
 """Folder of what the card shows, which goes with it."""
@@ -145,12 +147,17 @@ def _check_order(order: Order) -> None:
 
 def _exporter(form: str) -> Exporter:
     name = form.replace("-", "_")
+    able = (*_of("sft"), *_of("preference"))
+    if ":" not in form and name.replace("_", "-") not in formats():
+        near = get_close_matches(form, able, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        msg = f"no format {printable(form, longest=80)!r}"
+        raise BadInputError(msg, remedy=f"{hint}one of: {', '.join(able)}")
     exporter: Exporter = kinds.resolve(name, Exporter, folders=EXPORTERS)(kind=name)
     if exporter.reads not in MADE_OF.values():
         msg = f"{form} is made of all judged answers, of which a version has only those that were kept"
-        able = ", ".join((*_of("sft"), *_of("preference")))
         raise BadInputError(
-            msg, remedy=f"--format {able}; or export the run itself: selfinstruct export RUN --format {form}"
+            msg, remedy=f"--format {', '.join(able)}; or export the run itself: selfinstruct export RUN --format {form}"
         )
     return exporter
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
@@ -54,6 +55,9 @@ def open_source(where: str, wanted: Ref) -> Source:
         BadInputError: no such catalogue or version. DamageError: its manifest lies. UnreachableError: nobody answers.
     """
     # imported only here: each needs what the others do without
+    if slip := re.match(r"(hf|https?|s3|gs|memory|file):/(?!/)", where):
+        msg = f"{printable(where, longest=200)!r} is no address, and hardly a folder"
+        raise BadInputError(msg, remedy=f"did you mean {slip[1]}://{printable(where[slip.end() :], longest=200)}?")
     if where.startswith(("http://", "https://")):
         from selfinstruct.download.http import Http  # noqa: PLC0415
 

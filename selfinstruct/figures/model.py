@@ -16,6 +16,8 @@ from selfinstruct.records import Frozen
 
 EXAMPLES = 3
 """Drops shown of each rule."""
+NEARNESS_BIN = 0.05
+"""Width of the bins in which nearness is counted."""
 NONE = "(none)"
 """Verb or noun of an instruction in which the heuristic is not sure of one; script of a text without letters."""
 
@@ -63,6 +65,11 @@ class Nearness(KeptDropped):
     """
 
     tokenizers: tuple[str, ...] = ()
+
+    def quantile(self, q: float, *, kept: bool = False) -> float | None:
+        """Return the likeness below which the share `q` lies: the upper bound of its bin; None where there is none."""
+        low = super().quantile(q, kept=kept)
+        return None if low is None else low + NEARNESS_BIN
 
 
 class LabelCounts(Additive):

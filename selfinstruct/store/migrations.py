@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from selfinstruct.errors import BadInputError
+from selfinstruct.errors import LATER, BadInputError
 from selfinstruct.store.schema import FORMAT, calls, leases, meta, metadata, pack, unpack, work, workers
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def check(folder: Path, known: int, *, oldest: int = READABLE) -> None:
         return
     msg = f"{folder} has store format {known}, this version writes {FORMAT}"
     if known > FORMAT:
-        raise BadInputError(msg, remedy="pip install -U selfinstruct")
+        raise BadInputError(msg, remedy=LATER)
     if known in MIGRATIONS:
         raise BadInputError(msg, remedy=f"selfinstruct resume {folder} brings it up to date")
     raise BadInputError(msg, remedy="use the selfinstruct version that wrote it")

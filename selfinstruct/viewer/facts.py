@@ -291,9 +291,9 @@ def _side_by_side(first: Shown, second: Shown, words: Words) -> list[tuple[str, 
         return told
     put(words("number.acceptance"), a.acceptance, b.acceptance, ".1%")
     put(words("number.score"), a.scores.mean(kept=True), b.scores.mean(kept=True), ".2f")
-    put(words("chart.novelty"), a.nearness.quantile(0.5, kept=True), b.nearness.quantile(0.5, kept=True), ".2f")
-    put(words("chart.instruction"), a.instruction.quantile(0.5), b.instruction.quantile(0.5), ",.0f")
-    put(words("chart.output"), a.output.quantile(0.5), b.output.quantile(0.5), ",.0f")
+    put(words("number.nearness"), a.nearness.quantile(0.5, kept=True), b.nearness.quantile(0.5, kept=True), ".2f")
+    put(words("number.instruction"), a.instruction.quantile(0.5), b.instruction.quantile(0.5), ",.0f")
+    put(words("number.output"), a.output.quantile(0.5), b.output.quantile(0.5), ",.0f")
     for script in dict.fromkeys((*b.scripts, *a.scripts)):
         was_share, share = (one.scripts.get(script, 0) / one.rows if one.rows else None for one in (a, b))
         put(f"{words('script')}: {words.of('script', script)}", was_share, share, ".1%")

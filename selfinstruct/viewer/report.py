@@ -74,7 +74,7 @@ def of_stored(run: StoredRun) -> Told:
         recipe=_yaml(published_recipe(run.recipe)),
         name=run.recipe.name,
         about=run.recipe.about,
-        again=(_install(__version__), f"selfinstruct run recipe.yaml -n {run.target} -o runs/again"),
+        again=(_with(__version__), f"selfinstruct run recipe.yaml -n {run.target} -o runs/again"),
         trial=run.recipe.scripted,
         findings=meanings(audited) if audited else [],
         audit=audit_page(audited) if audited else "",
@@ -103,7 +103,7 @@ def of_published(published: Published) -> Told:
         name=str(shown.recipe.get("name", "")),
         about=str(shown.recipe.get("about", "")),
         again=(
-            _install(manifest.made_by),
+            _with(manifest.made_by),
             f"selfinstruct download {manifest.ref} -o {manifest.name}",
             f"selfinstruct {made} -n {manifest.ordered or manifest.added.get('sft', 0)}",
         ),
@@ -192,8 +192,8 @@ def _findings(text: str) -> list[str]:
         return []
 
 
-def _install(version: str) -> str:
-    return f"pip install selfinstruct=={printable(version, longest=20)}"
+def _with(version: str) -> str:
+    return f"# with selfinstruct {printable(version, longest=20)}, installed from its repository"
 
 
 def _yaml(recipe: dict[str, Any]) -> str:

@@ -149,6 +149,13 @@ def test_a_card_says_how_to_load_and_to_make_it_again(published: Published) -> N
     assert "Against version" not in first.text("README.md")
 
 
+def test_a_card_names_no_package_of_an_index(published: Published) -> None:
+    """A card cannot be changed any more, and the name may be anybody's there: it tells the version, and where it comes from."""
+    told = published.text("README.md")
+    assert f"# with selfinstruct {published.manifest.made_by}, installed from its repository\n" in told
+    assert "pip install" not in told
+
+
 def test_a_real_version_has_no_banner(facts: Facts) -> None:
     """Only what the scripted engine made is for trying out."""
     told = card(facts._replace(version=facts.version.model_copy(update={"trial": False})))

@@ -66,3 +66,11 @@ def test_every_file_stands_in_it_with_its_digest(published: Published) -> None:
     wanted = {name: file.sha256 for name, file in published.manifest.files.items() if name != "croissant.json"}
     assert files == wanted
     assert MANIFEST not in files
+
+
+def test_nobody_is_said_to_have_written_the_seeds(published: Published) -> None:
+    """Seeds may come from anywhere, those that are shipped came from a language model: neither paper tells an author."""
+    for paper in ("croissant.json", "README.md"):
+        told = published.text(paper)
+        assert "The tasks from which all others grew" in told
+        assert "by people" not in told

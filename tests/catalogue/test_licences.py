@@ -35,6 +35,17 @@ def run(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_licence_that_may_be_a_slip_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A version cannot be changed any more: a word that no Hub knows is taken, and told; all that is usual goes without a word."""
+    assert parse(["dataset=cc-by-4", "tiny=banana"]) == {"dataset": "cc-by-4", "tiny": "banana"}
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0].startswith("--licence dataset=cc-by-4: no licence that the Hub knows by this name: is cc-by-")
+    assert told[1] == "--licence tiny=banana: no licence that the Hub knows by this name"
+    caplog.clear()
+    parse(["dataset=CC-BY-4.0", "writer=unknown", "judge=other", "seeds=Apache-2.0", "tiny=cc-by-nc-nd-3.0"])
+    assert not caplog.records
+
+
 def test_an_unknown_licence_is_refused_and_told_how_to_say_it(run: Path, tmp_path: Path) -> None:
     """Everything that is missing at once; the command it proposes is the one that works; nothing is made before."""
     done = command("publish", run, "real", "--catalogue", tmp_path / "c")

@@ -43,6 +43,20 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+def test_a_dataset_that_is_not_there(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remedy lists the catalogue that was looked in, and not another one; where it is empty, that is what is told."""
+    with pytest.raises(BadInputError) as caught:
+        Catalogue(str(sound)).version(Ref("reel"))
+    assert caught.value.remedy == f"selfinstruct datasets list --catalogue {sound}"
+    with pytest.raises(BadInputError) as caught:
+        Catalogue(str(tmp_path / "none")).version(Ref("reel"))
+    assert "nothing is published there" in caught.value.remedy
+    monkeypatch.setenv("SELFINSTRUCT_CATALOGUE", str(sound))
+    with pytest.raises(BadInputError) as caught:
+        Catalogue(str(sound)).version(Ref("reel"))
+    assert caught.value.remedy == "selfinstruct datasets list"
+
+
 def test_a_sound_catalogue_is_listed_told_and_verified(sound: Path) -> None:
     """Data on stdout, for people and as JSON; nothing of a file system in the way."""
     listed = command("datasets", "list", "--catalogue", sound)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -134,6 +135,20 @@ def test_what_is_not_there(made: Path, tmp_path: Path, options: tuple[str, ...],
     assert told in done.stderr
     assert "  try: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_export_tells_of_how_many_versions_it_is(made: Path, tmp_path: Path) -> None:
+    """Versions that a later one replaced are written, too: the rows are not those of the latest alone."""
+    catalogue = tmp_path / "catalogue"
+    shutil.copytree(made / "catalogue", catalogue)
+    for options in ((), ("--replace",)):
+        done = command("publish", made / "run-1", "twice", "--trial", "--catalogue", catalogue, *options)
+        assert done.returncode == 0, done.stderr
+    done = command("view", "twice", "--catalogue", catalogue, "--export", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'out' / 'index.html'}\n"), done.stderr
+    assert "20 rows of 2 versions in" in done.stderr
+    done = command("view", "twice", "--catalogue", catalogue, "--export", tmp_path / "other", "--serve")
+    assert (done.returncode, "--export serves nothing" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])

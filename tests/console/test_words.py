@@ -64,6 +64,21 @@ def test_no_key_and_no_control_character_gets_through() -> None:
     assert words.rules({"x\x1b[2J": 3, "y": 4}) == "y 4, x\\u001b[2J 3"
 
 
+def test_the_first_line_is_not_one_of_zeros() -> None:
+    """Before anything was asked there is what is wanted, and who will be asked; a run that goes on tells what it has."""
+    idle = (stage("judge", kept=0, dropped=0),)
+    early = moment(rows=0, seconds=0.0, rows_per_min=None, left=None, calls=0, in_flight=0, stages=idle)
+    assert words.line(early) == (
+        "1,000 rows wanted, none made yet; 127.0.0.1:8000, 28 running, 3 waiting, KV 45%, prefix hits 92%, 4 preempted"
+    )
+    assert (
+        words.line(early.model_copy(update={"in_flight": 8, "servers": ()}))
+        == "1,000 rows wanted, none made yet; 8 calls under way"
+    )
+    assert "412 of 1,000 rows" in words.line(early.model_copy(update={"rows": 412}))
+    assert "0 of 1,000 rows" in words.line(early, over=True)
+
+
 def test_a_line_has_all_figures() -> None:
     """What the panel shows, for a log."""
     assert words.line(moment(stages=(stage("judge", failed=3),))) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,14 @@ def test_the_card_goes_with_the_rows(tmp_path: Path) -> None:
         get(tmp_path / "catalogue", tmp_path / "got", "messages")
 
 
+def test_no_link_of_the_card_is_dead(made: Path, tmp_path: Path) -> None:
+    """What the card of a second version links to went with it."""
+    get(made / "catalogue", tmp_path / "got", "messages", "tiny@2")
+    linked = set(re.findall(r"\]\(([^)#]+)\)", (tmp_path / "got/CARD.md").read_text(encoding="utf-8")))
+    assert {"audit.md", "diff.md", "recipe.yaml"} <= linked
+    assert not [name for name in linked if not (tmp_path / "got" / name).is_file()]
+
+
 def test_again_is_nothing_to_do(made: Path, tmp_path: Path) -> None:
     """What is there and whole stays as it is, down to its times."""
     for form in (None, "messages"):
@@ -229,6 +238,15 @@ def test_orders_that_make_no_sense(made: Path, tmp_path: Path) -> None:
         with pytest.raises(BadInputError):
             get(made / "catalogue", tmp_path / "got", form, **order)
     assert not list(tmp_path.iterdir())
+
+
+def test_formats_are_told_as_they_are_written(made: Path, tmp_path: Path) -> None:
+    """With dashes, as everywhere else, and only those that can be had of a version."""
+    with pytest.raises(BadInputError, match="no format 'mesages'") as caught:
+        get(made / "catalogue", tmp_path / "got", "mesages")
+    assert caught.value.remedy.startswith("did you mean messages? one of: ")
+    told = caught.value.remedy.partition("one of: ")[2].split(", ")
+    assert set(told) == set(FORMATS)
 
 
 def test_min_score_keeps_the_better(made: Path, tmp_path: Path) -> None:

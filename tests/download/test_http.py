@@ -41,6 +41,24 @@ def asked(server: FileServer) -> list[int]:
     return [start for path, start in server.log if path.endswith(SHARD)]
 
 
+def test_what_is_served_is_not_read_as_a_folder(catalogue: Catalogue) -> None:
+    """`datasets list`, `extend` and the like say so, and what can be had of it; nobody is told of a bad name."""
+    with serving(catalogue) as server:
+        with pytest.raises(BadInputError, match="is served") as caught:
+            Catalogue(server.url)
+        assert f"selfinstruct download NAME --from {server.url} -o DIR" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"), [("hf:/jane/tasks", "hf://jane/tasks"), ("https:/a.example", "https://a.example")]
+)
+def test_one_slash_is_a_slip(slip: str, meant: str) -> None:
+    """It is no folder of that name, in which nothing is found."""
+    with pytest.raises(BadInputError, match="is no address") as caught:
+        open_source(slip, ref("tiny"))
+    assert caught.value.remedy == f"did you mean {meant}?"
+
+
 def test_the_same_as_from_the_folder(tmp_path: Path) -> None:
     """As it is, and converted; of the latest version where none is named; only the shards that are needed are asked for."""
     catalogue = make_catalogue(tmp_path, versions=2)

@@ -97,7 +97,7 @@ def test_a_migration_is_whole_or_absent(tmp_path: Path, url: str | None, monkeyp
     assert "leases" in _tables(tmp_path)
 
 
-@pytest.mark.parametrize(("number", "remedy"), [(FORMAT + 1, "pip install -U selfinstruct"), (2, "the selfinstruct version that wrote it")])  # fmt: skip
+@pytest.mark.parametrize(("number", "remedy"), [(FORMAT + 1, "install a later selfinstruct, from its repository"), (2, "the selfinstruct version that wrote it")])  # fmt: skip
 def test_formats_that_cannot_be_read(tmp_path: Path, url: str | None, number: int, remedy: str) -> None:
     """A newer one and one too old: refused with what helps, for readers and owners; left as they are."""
     open_run(tmp_path, url=url).close()

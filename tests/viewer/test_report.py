@@ -101,6 +101,15 @@ def test_a_version_is_told_from_its_own_files(catalogue: Catalogue, tmp_path: Pa
     assert f"{catalogue.version(Ref('tiny', 2)).manifest.rows['sft']:,}" in read.text
 
 
+def test_no_report_sends_to_an_index(made: Path, catalogue: Catalogue) -> None:
+    """What lies there under our name may be anybody's: a report tells the version, and where it comes from."""
+    with open_stored(made / "run-1") as run:
+        told = report.of_stored(run)
+    for one in (told, report.of_published(catalogue.version(Ref("tiny")))):
+        assert "installed from its repository" in one.again[0]
+        assert "pip" not in " ".join(one.again)
+
+
 def test_a_run_that_goes_on_has_a_report(tmp_path: Path) -> None:
     """It says that it is of a moment, and its ledger balances."""
     seen = tmp_path / "events"

@@ -42,6 +42,16 @@ def test_every_page_answers_and_is_whole(viewer: Viewer) -> None:
         assert viewer.get(link).status_code in {200, 302}, link
 
 
+def test_a_comparison_and_a_card_give_the_same_median(viewer: Viewer, catalogue: Catalogue) -> None:
+    """Of the likeness to the nearest earlier instruction, half lie below one figure; the cell says that it is this."""
+    card = catalogue.version(Ref("tiny", 2)).text("README.md")
+    half = re.search(r"half lie below (0\.\d\d|1\.00)", card)
+    assert half is not None
+    told = " ".join(viewer.page("/d/tiny/1/against/2").split())
+    cells = rf"nearest earlier instruction, half lie below</th><td>[\d.]+</td><td>{half[1]}</td>"
+    assert re.search(cells, told), half[1]
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("host", [HOST, "evil.example"])
 def test_headers_stand_on_every_answer(library: Library, method: str, host: str) -> None:
