@@ -70,7 +70,7 @@ def _what(facts: Facts) -> list[str]:
     pairs = f", {count:,} preference pairs" if (count := version.rows.get("preference", 0)) else ""
     judged = f", judged by {judges}" if judges else ""
     made = (
-        f"Instruction data grown from seed tasks by {writers or 'a model'}{judged}. Version {version.version} of "
+        f"Instruction data {_origin(version)}{writers or 'a model'}{judged}. Version {version.version} of "
         f"{version.created[:10]}: {version.rows.get('sft', 0):,} rows to train on{pairs}. Every row that was made is kept, "
         "dropped with its reason, or counted as failed; `lineage` says where each came from."
     )
@@ -89,6 +89,10 @@ def _what(facts: Facts) -> list[str]:
         *base,
         *table(("view", "#rows", "#new", "what it holds"), rows),
     ]
+
+
+def _origin(version: Version) -> str:
+    return "that was given, written by " if version.licences.source else "grown from seed tasks by "
 
 
 def _load(version: Version) -> list[str]:
@@ -142,7 +146,12 @@ def _licences(version: Version) -> list[str]:
         for role, licences in (("writer", said.writers), ("judge", said.judges))
         for model, licence in licences.items()
     ]
-    return ["## Licences", "", f"- this dataset: {span(said.dataset)}", *models, f"- seed tasks: {span(said.seeds)}"]
+    origins = [
+        f"- {what}: {span(licence)}"
+        for what, licence in (("seed tasks", said.seeds), ("rows that were given", said.source))
+        if licence
+    ]
+    return ["## Licences", "", f"- this dataset: {span(said.dataset)}", *models, *origins]
 
 
 def _again(facts: Facts) -> list[str]:

@@ -48,13 +48,14 @@ ABOUT = {
 def croissant(version: Version) -> str:
     """Return it: a FileObject for each file, a FileSet and a RecordSet for each view; paths are inside of the version."""
     views = [view for view in VIEWS if version.shards(view)]
-    made = "by the scripted engine, for trying out, " if version.trial else "by language models "
+    made = "by the scripted engine, for trying out," if version.trial else "by language models"
+    made = "that was given, judged " + made if version.licences.source else f"made {made} from seed tasks"
     data = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
         "name": version.name,
-        "description": f"Instruction data made {made}from seed tasks: {version.rows.get('sft', 0):,} rows, "
+        "description": f"Instruction data {made}: {version.rows.get('sft', 0):,} rows, "
         f"{version.rows.get('preference', 0):,} preference pairs.",
         "version": f"{version.version}.0.0",
         "datePublished": version.created[:10],

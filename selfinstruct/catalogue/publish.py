@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from selfinstruct.runs import StoredRun
 
 
-def publish_run(
+def publish_run(  # noqa: PLR0913 - a run, its terms, and what may become of a dataset that exists
     folder: Path,
     name: str,
     url: str,
     *,
     licences: Mapping[str, str] | None = None,
+    source: Licences | None = None,
     cut: Cut | None = None,
     add: bool = False,
     replace: bool = False,
@@ -43,10 +44,11 @@ def publish_run(
 ) -> Published:
     """Publish the run in `folder` as the next version of `name` in the catalogue at `url`; return the version.
 
-    `licences` as `licences.parse` gives them; what the latest version says of the same models need not be said again. With
-    `cut`, the rows and pairs that it keeps. Of a dataset that exists, `add` makes a version that holds the rows of the latest,
-    too, and `replace` one that stands alone. `new_lineage` allows a changed recipe in what is added; the version tells it.
-    `trial` makes a catalogue that is absent one for trying out: there, and only there, belong runs of the scripted engine.
+    `licences` as `licences.parse` gives them; what the latest version says of the same models need not be said again. Of a run
+    that judged the rows of another version, `source` says the terms of that one: they hold for this one, too. With `cut`, the
+    rows and pairs that it keeps. Of a dataset that exists, `add` makes a version that holds the rows of the latest, too, and
+    `replace` one that stands alone. `new_lineage` allows a changed recipe in what is added; the version tells it. `trial` makes
+    a catalogue that is absent one for trying out: there, and only there, belong runs of the scripted engine.
 
     Raises:
         BadInputError: a name that is none, a version that exists, an unknown licence, a run that goes on or was killed, of the
@@ -57,10 +59,10 @@ def publish_run(
     how = How(add=add, replace=replace, trial=trial, new_lineage=new_lineage)
     with open_stored(folder) as run:
         check_run(run, cut)
-        plan(run, catalogue, wanted, how, licences or {})
+        plan(run, catalogue, wanted, how, licences or {}, source)
         with writing(catalogue, trial=trial):
             # Once more: another process may have published meanwhile.
-            found = plan(run, Catalogue(url), wanted, how, licences or {})
+            found = plan(run, Catalogue(url), wanted, how, licences or {}, source)
             with placed(catalogue, found.ref) as place:
                 write_version(
                     run,

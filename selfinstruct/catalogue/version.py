@@ -112,7 +112,10 @@ class Licences(Frozen):
     writers: dict[str, str]
     """Model -> its licence."""
     judges: dict[str, str]
-    seeds: str
+    seeds: str = ""
+    """Of the tasks that all others grew from; empty where none did."""
+    source: str = ""
+    """Of the rows that were given, where rows were not grown but judged; empty elsewhere."""
 
 
 class Version(Frozen):

@@ -46,7 +46,7 @@ Said = Annotated[
     typer.Option(
         "--licence",
         metavar="KEY=LICENCE",
-        help="Of dataset, writer, judge, seeds, or of a model by name; said once, it holds for later versions.",
+        help="Of dataset, writer, judge, seeds, source (rows that were judged), or a model by name; said once, it holds on.",
     ),
 ]
 NewLineage = Annotated[

@@ -98,7 +98,9 @@ def _told(version: Published, versions: list[int]) -> Iterator[tuple[str, str]]:
     yield "licence", one.licences.dataset
     for role, models in (("writer", one.licences.writers), ("judge", one.licences.judges)):
         yield from ((role, f"{model} ({licence})") for model, licence in models.items())
-    yield "seeds from", one.licences.seeds
+    for what, said in (("seeds from", one.licences.seeds), ("rows from", one.licences.source)):
+        if said:
+            yield what, said
     yield "last run", f"{one.ended}, {one.added['sft']:,} of {one.ordered:,} rows"
     if one.cut:
         yield "thresholds", ", ".join(f"{name} {value:g}" for name, value in one.cut.items())

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from selfinstruct.catalogue.licences import parse
+from selfinstruct.catalogue.one_file import one_file
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import Ref
+from selfinstruct.dataset import judging
 from selfinstruct.errors import BadInputError
 from selfinstruct.extend import plan
 from selfinstruct.pipeline import run_sync
@@ -51,6 +53,7 @@ def test_an_unknown_licence_is_refused_and_told_how_to_say_it(run: Path, tmp_pat
         "writers": {"tiny": "unknown"},
         "judges": {"tiny": "unknown"},
         "seeds": "apache-2.0",
+        "source": "",
     }
     assert told["trial"] is False
     assert json.loads((tmp_path / "c" / "catalogue.json").read_text()) == {"format": 1, "trial": False}
@@ -118,3 +121,44 @@ def test_each_is_said_once_and_of_something(run: Path, tmp_path: Path) -> None:
     assert parse(["org/model=v2=mit"]) == {"org/model=v2": "mit"}
     with pytest.raises(BadInputError, match="huge"):
         publish_run(run, "real", str(tmp_path), licences=parse([*SAID, "huge=mit"]))
+
+
+def test_rows_that_were_given_stand_under_terms_that_somebody_said(server: Server, tmp_path: Path) -> None:
+    """A judged file: no seed task grew into it, its source's licence is said or refused, its writer is who is said to be."""
+    rows = [{"instruction": f"Name river {n}.", "output": f"The river number {n} is long and wide."} for n in range(4)]
+    file, out, url = tmp_path / "data.jsonl", tmp_path / "kept.jsonl", str(tmp_path / "c")
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    line = ["judge", file, "-o", out, "--base-url", server.base_url, "--min-score", 0, "-q", "--written-by", "org/old"]
+    done = command(*line)
+    assert done.returncode == 0, done.stderr
+    folder, said = tmp_path / "kept.jsonl.run", parse(["dataset=mit", "judge=mit"])
+    with pytest.raises(BadInputError, match="stand: org/old, source"):
+        publish_run(folder, "judged", url, licences=said)
+    with pytest.raises(BadInputError, match=r"seeds=\.\.\."):
+        publish_run(folder, "judged", url, licences={**said, "seeds": "mit"})
+    made = publish_run(folder, "judged", url, licences={**said, "source": "cc-by-4.0", "org/old": "gpl-3.0"})
+    told = made.manifest.licences
+    assert (told.seeds, told.source, told.writers) == ("", "cc-by-4.0", {"org/old": "gpl-3.0"})
+    assert (made.manifest.rows["sft"], made.manifest.rows["seeds"]) == (4, 0)
+    assert {row["model"] for row in made.rows("sft")} == {"org/old"}
+    papers = made.text("README.md") + made.text("croissant.json")
+    assert "rows that were given: `cc-by-4.0`" in papers
+    assert "seed tasks" not in papers
+
+
+def test_the_terms_of_a_version_hold_for_what_is_judged_of_it(server: Server, run: Path, tmp_path: Path) -> None:
+    """Its seeds, its writers, and its own licence as that of the rows that were given; only a new judge's is to be said."""
+    url = str(tmp_path / "c")
+    first = publish_run(run, "real", url, licences=parse([*SAID, "judge=mit"]))
+    file = one_file(first, "sft", tmp_path / "rows.parquet")
+    flags = {"engines.writer.base_url": server.base_url}
+    recipe = judging(file, rubric="accuracy", min_score=0, written_by="tiny", flags=flags)
+    run_sync(recipe, tmp_path / "judged")
+    second = publish_run(tmp_path / "judged", "kept", url, source=first.manifest.licences)
+    assert second.manifest.licences.model_dump() == {
+        "dataset": "cc-by-4.0",
+        "writers": {"tiny": "apache-2.0"},
+        "judges": {"tiny": "mit"},
+        "seeds": "apache-2.0",
+        "source": "cc-by-4.0",
+    }
