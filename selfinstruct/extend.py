@@ -150,11 +150,12 @@ def _whole(catalogue: Catalogue, latest: Published) -> list[Published]:
     """Return versions whose rows are, together, those of all versions: the latest, and others only where one was replaced."""
     found: list[Published] = []
     held: set[int] = set()
-    for number in reversed(catalogue.versions(latest.manifest.name)):
+    known = catalogue.versions(latest.manifest.name)
+    for number in reversed(known):
         if number not in held:
             found.append(catalogue.version(Ref(latest.manifest.name, number)))
             base: int | None = number
-            while base is not None:
+            while base in known:  # an old version may have been removed: its rows stand in those that go on with it
                 held.add(base)
                 base = catalogue.version(Ref(latest.manifest.name, base)).manifest.base
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,28 @@ def test_rows_of_replaced_versions_count_as_earlier_too(url: str, tmp_path: Path
     for number in (1, 2):
         before = catalogue.version(Ref("tiny", number)).manifest
         assert {before.files[shard].sha256 for shard in before.shards("sft")} <= set(made.manifest.against)
+
+
+def test_what_goes_on_with_a_removed_version_can_be_extended(url: str, tmp_path: Path) -> None:
+    """The latest version holds its rows: nobody needs the old one, nor one that was replaced and is gone, too."""
+    extend(url, tmp_path / "runs", n=5)
+    shutil.rmtree(Path(url) / "tiny" / "1")
+    made = extend(url, tmp_path / "runs", n=5)
+    assert (made.manifest.base, made.manifest.rows["sft"]) == (2, 30)
+
+
+def test_the_same_night_elsewhere_gives_the_same_rows(url: str, tmp_path: Path) -> None:
+    """Where a catalogue lies is no part of what is made: a copy gives the same shard, and one moved at night goes on."""
+    copy, moved = (str(tmp_path / "far" / name) for name in ("copy", "moved"))
+    shutil.copytree(url, copy)
+    night = plan("tiny", url, folder=tmp_path / "runs")
+    run_sync(night.recipe, night.folder, target=3)
+    shutil.move(url, moved)
+    shards = []
+    for place, folder in ((moved, tmp_path / "runs"), (copy, tmp_path / "others")):
+        made = extend(place, folder, n=10)
+        shards.append(made.manifest.files["data/sft/train-00001.parquet"])
+    assert shards[0] == shards[1]
 
 
 def test_other_files_count_as_earlier(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
