@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from selfinstruct.errors import BadInputError
 from selfinstruct.records import Frozen
@@ -164,6 +164,14 @@ class Version(Frozen):
                 msg = f"{name!r} is no path inside of a version"
                 raise ValueError(msg)
         return files
+
+    @model_validator(mode="after")
+    def _older(self) -> Self:
+        """Who follows bases comes to an end."""
+        if self.base is not None and not 1 <= self.base < self.version:
+            msg = f"version {self.version} cannot go on with version {self.base}"
+            raise ValueError(msg)
+        return self
 
     @property
     def ref(self) -> Ref:
