@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, Version, ref
+from selfinstruct.catalogue.version import FORMAT, MANIFEST, NAME, Ref, Version, ref
 from selfinstruct.errors import BadInputError, DamageError
 from selfinstruct.text.show import printable
 
@@ -58,6 +60,25 @@ class Published:
         """Return a file as text."""
         with self.open(file) as opened:
             return opened.read().decode("utf-8")
+
+    def check(self, file: str) -> None:
+        """Compare the bytes of a file with the manifest.
+
+        Raises:
+            DamageError: they are others, or cannot be read.
+        """
+        try:
+            with self.open(file) as opened:
+                found = hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type] # fsspec's are readable
+        except OSError:
+            found = ""
+        if found != self.manifest.files[file].sha256:
+            raise self.damaged(file)
+
+    def damaged(self, file: str) -> DamageError:
+        """Return what is to be raised where a file is another than the manifest names."""
+        msg = f"{self.root}/{file}: not what the manifest of {self.manifest.ref} names"
+        return DamageError(msg, remedy=f"selfinstruct datasets verify {self.manifest.ref}")
 
     def rows(self, view: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the rows of a view, oldest first; of `columns` only where they are given.
@@ -127,7 +148,8 @@ class Catalogue:
 
     def names(self) -> list[str]:
         """Return the names of all datasets that have a version."""
-        return [name for name in self._entries("") if self.versions(name)]
+        # A folder that is nobody's may lie there, too: lost+found, for instance.
+        return [name for name in self._entries("") if re.fullmatch(NAME, name, re.ASCII) and self.versions(name)]
 
     def versions(self, name: str) -> list[int]:
         """Return the versions of a dataset, the oldest first. One that is still being written is not among them."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from selfinstruct.catalogue.one_file import one_file
 from selfinstruct.catalogue.place import Catalogue, Published
 from selfinstruct.catalogue.placing import placed
 from selfinstruct.catalogue.publish import publish_run
@@ -47,6 +48,23 @@ def test_damage_on_the_way_is_found(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DamageError, match="train-00000"):
         plan("tiny", "memory://damage", folder=tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_damage_of_a_folder_is_found_before_a_night_begins(run: Path, tmp_path: Path) -> None:
+    """Bytes that are not those of the manifest, or none: named at once, for another night as for a judge."""
+    made = publish_run(run, "tiny", str(tmp_path / "c"), trial=True)
+    shard = tmp_path / "c/tiny/1/data/sft/train-00000.parquet"
+    data = bytearray(shard.read_bytes())
+    data[300] ^= 1
+    for damaged in (bytes(data), None):
+        shard.unlink()
+        if damaged:
+            shard.write_bytes(damaged)
+        with pytest.raises(DamageError, match=r"train-00000\.parquet: not what the manifest of tiny@1 names"):
+            plan("tiny", str(tmp_path / "c"), folder=tmp_path / "runs")
+        with pytest.raises(DamageError, match="train-00000"):
+            one_file(made, "sft", tmp_path / "rows.parquet")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c"]
 
 
 def test_who_comes_second_at_a_url_is_refused(run: Path) -> None:
