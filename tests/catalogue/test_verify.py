@@ -164,3 +164,12 @@ def test_an_edited_manifest_is_found_against_its_base(sound: Path, tmp_path: Pat
         shutil.copytree(sound, place)
         edit(place / "tiny" / str(version) / "manifest.json", old, new)
         assert told in "".join(verify(Catalogue(str(place)), Ref("tiny", version)))
+
+
+def test_folders_that_are_nobodys_are_passed_over(sound: Path, tmp_path: Path) -> None:
+    """A volume's lost+found, or somebody's notes: no dataset, and no hindrance."""
+    shutil.copytree(sound, tmp_path / "c")
+    for name in ("My Notes", "lost+found", "ünter", "UP"):
+        (tmp_path / "c" / name / "1").mkdir(parents=True)
+    assert Catalogue(str(tmp_path / "c")).names() == ["tiny"]
+    assert command("datasets", "verify", "all", "--catalogue", tmp_path / "c").stderr == "2 versions sound\n"
