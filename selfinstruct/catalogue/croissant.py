@@ -95,13 +95,14 @@ def _files(view: str) -> dict[str, Any]:
 
 
 def _records(view: str) -> dict[str, Any]:
-    key = {"key": {"@id": f"{view}/id"}}
+    keys = ("id", "version") if view == "seeds" else ("id",)  # a seed that was changed may keep its id
+    key = [{"@id": f"{view}/{name}"} for name in keys]
     return {
         "@type": "cr:RecordSet",
         "@id": view,
         "name": view,
         "description": ABOUT[view],
-        **key,
+        "key": key if len(key) > 1 else key[0],
         "field": [_field(view, name, kind) for name, kind in VIEWS[view].items()],
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfinstruct import __version__
 from selfinstruct.catalogue import kinship
@@ -95,10 +95,10 @@ def write_version(
     folder.mkdir(parents=True)
     inputs, against = kinship.split(kinship.inputs_of(run))
     earlier = _bring_shards(base, folder) if base is not None else {}
-    new_seeds = base is None or base.manifest.inputs.get("seeds") != inputs["seeds"]
+    there = set() if base is None else {_task(row) for row in base.rows("seeds")}
     with Shards(folder, earlier=Counter(path.split("/")[1] for path in earlier)) as shards:
         for view, row in views(run, version=version, cut=cut):
-            if new_seeds or view != "seeds":
+            if view != "seeds" or _task(row) not in there:
                 shards.add(view, row)
     rows = {**{path: file.rows or 0 for path, file in earlier.items()}, **shards.rows}
     draft = Version(
@@ -125,6 +125,11 @@ def write_version(
     manifest = draft.model_copy(update={"files": {**draft.files, **_files(folder, rows, known=draft.files)}})
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
+
+
+def _task(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return all of a seed task: one that was changed may keep its id, and comes in addition, with its version."""
+    return tuple(row[name] for name in VIEWS["seeds"] if name != "version")
 
 
 def _by_view(rows: Mapping[str, int]) -> dict[str, int]:

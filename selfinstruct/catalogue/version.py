@@ -62,6 +62,7 @@ VIEWS: dict[str, dict[str, str]] = {
         "instruction": "string",
         "instances": "string",
         "is_classification": "bool",
+        "version": "int32",
     },
     "lineage": {"id": "string", "lineage": "string", "version": "int32"},
 }

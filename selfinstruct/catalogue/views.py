@@ -51,7 +51,7 @@ def views(run: StoredRun, *, version: int, cut: Cut | None = None) -> Iterator[t
     tasks, _ = seeds.load(seeds.find(run.recipe.seeds))
     for task in tasks:
         instances = _json([one.model_dump() for one in task.instances])
-        yield "seeds", {**task.model_dump(exclude={"instances"}), "instances": instances}
+        yield "seeds", {**task.model_dump(exclude={"instances"}), "instances": instances, "version": version}
 
 
 def lineage_of(run: StoredRun, wanted: str) -> list[Fact]:

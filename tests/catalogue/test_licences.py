@@ -105,6 +105,28 @@ def test_seeds_of_ones_own_have_no_known_licence(server: Server, tmp_path: Path)
     assert (manifest.licences.seeds, manifest.rows["seeds"]) == ("mit", 20)
 
 
+def test_a_changed_seed_file_adds_what_it_changed(server: Server, run: Path, tmp_path: Path) -> None:
+    """Tasks that are there are not written again; one that was changed stands beside the old one; both files' terms hold."""
+    from selfinstruct.seeds import shipped
+
+    url, mine = str(tmp_path / "c"), tmp_path / "mine.jsonl"
+    publish_run(run, "real", url, licences=parse([*SAID, "judge=mit"]))
+    first, *others = shipped().read_text(encoding="utf-8").splitlines(keepends=True)
+    task = json.loads(first)
+    mine.write_text("".join([json.dumps({**task, "instruction": "Name a river."}) + "\n", *others]), encoding="utf-8")
+    flags = {"engines.writer.base_url": server.base_url, "seeds": str(mine)}
+    night = plan("real", url, folder=tmp_path / "runs", flags=flags, new_lineage=True)
+    run_sync(night.recipe, night.folder, target=5)
+    with pytest.raises(BadInputError, match="stand: seeds"):
+        night.publish()
+    made = night.publish(licences={"seeds": "mit"})
+    assert (made.manifest.licences.seeds, made.manifest.added["seeds"]) == ("apache-2.0 AND mit", 1)
+    found = [row for row in made.rows("seeds") if row["id"] == task["id"]]
+    assert [(row["version"], row["instruction"]) for row in found] == [(1, task["instruction"]), (2, "Name a river.")]
+    rows = list(made.rows("seeds"))
+    assert len(rows) == len({(row["id"], row["version"]) for row in rows}) == 176
+
+
 @pytest.mark.parametrize(
     "said", ["", "=", "mit", "dataset=", "=mit", "dataset=a\nb", "dataset=" + "x" * 101, "dataset=\x1b[31m"]
 )
