@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 
 class How(NamedTuple):
-    """What may become of a dataset that exists, and of a catalogue that does not: the options of `publish_run`."""
+    """What is kept, and what may become of a dataset that exists, and of a catalogue that does not: options of `publish_run`."""
 
+    cut: Cut | None
+    source: Licences | None
     add: bool
     replace: bool
     trial: bool
@@ -103,10 +105,8 @@ def _is_scripted(run: StoredRun) -> bool:
     return run.recipe.scripted or any(row is not None and row["provenance"]["scripted"] for row in rows)
 
 
-def plan(
-    run: StoredRun, catalogue: Catalogue, wanted: Ref, how: How, said: Mapping[str, str], source: Licences | None = None
-) -> Plan:
-    """Return what would be written just now; `source` as for `publish_run`.
+def plan(run: StoredRun, catalogue: Catalogue, wanted: Ref, how: How, said: Mapping[str, str]) -> Plan:
+    """Return what would be written just now.
 
     Raises:
         BadInputError: it may not be, or its terms are unknown.
@@ -131,14 +131,14 @@ def plan(
     inputs = kinship.inputs_of(run)
     writers, judges = _models(run, inputs)
     before = latest.manifest.licences if latest else None
-    of_seeds, of_source = _origins(run, inputs, latest, source)
+    of_seeds, of_source = _origins(run, inputs, latest, how.source)
     licences = settle(
         said,
         writers=writers,
         judges=judges,
         seeds=of_seeds,
         source=of_source,
-        before=_joined(before, source),
+        before=_joined(before, how.source),
         trial=run.recipe.scripted or catalogue.trial,
     )
     if base is not None:
@@ -151,7 +151,19 @@ def plan(
                 "seeds": " AND ".join(dict.fromkeys((*earlier.seeds.split(" AND "), *licences.seeds.split(" AND ")))),
             }
         )
+    if how.replace and latest is not None and latest.manifest.licences == licences and _is(run, how.cut, latest):
+        msg = f"{run.folder} was published already, as {latest.manifest.ref}: nothing of it would be different"
+        raise BadInputError(msg, remedy=f"selfinstruct datasets info {latest.manifest.ref}")
     return Plan(Ref(wanted.name, number), number, base, licences, tuple(changed))
+
+
+def _is(run: StoredRun, cut: Cut | None, latest: Published) -> bool:
+    """Say whether the latest version is what would be made of this run by itself."""
+    there = latest.manifest
+    made = (run.digest, run.ended, run.target, None if cut is None else cut.asked())
+    if (there.recipe, there.ended, there.ordered, there.cut) != made or there.base is not None:
+        return False
+    return there.rows["sft"] == sum(1 for _ in kept_records(run, Row, cut))
 
 
 def _refuse_stranger(run: StoredRun, latest: Published, how: How) -> list[str]:

@@ -52,17 +52,18 @@ def publish_run(  # noqa: PLR0913 - a run, its terms, and what may become of a d
 
     Raises:
         BadInputError: a name that is none, a version that exists, an unknown licence, a run that goes on or was killed, of the
-            scripted engine, not made against the latest version (`add`), or by another recipe. NothingToExportError: no row.
+            scripted engine, not made against the latest version (`add`), by another recipe, or just what the latest version is
+            (`replace`). NothingToExportError: no row.
         DamageError: the run is not sound, or something else has the version's place. NoRoomError: it cannot be written.
     """
     wanted, catalogue = ref(name), Catalogue(url)
-    how = How(add=add, replace=replace, trial=trial, new_lineage=new_lineage)
+    how = How(cut=cut, source=source, add=add, replace=replace, trial=trial, new_lineage=new_lineage)
     with open_stored(folder) as run:
         check_run(run, cut)
-        plan(run, catalogue, wanted, how, licences or {}, source)
+        plan(run, catalogue, wanted, how, licences or {})
         with writing(catalogue, trial=trial):
             # Once more: another process may have published meanwhile.
-            found = plan(run, Catalogue(url), wanted, how, licences or {}, source)
+            found = plan(run, Catalogue(url), wanted, how, licences or {})
             with placed(catalogue, found.ref) as place:
                 write_version(
                     run,
