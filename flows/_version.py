@@ -32,7 +32,7 @@ def shown(publishing: Publishing, made: Published, notes: Sequence[str] = ()) ->
         "version": manifest.version,
         "rows": manifest.rows["sft"],
         "added": manifest.added["sft"],
-        "where": made.root,
+        "where": made.where,
     }
     for key, (file, about) in PAPERS.items():
         if file in manifest.files:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from selfinstruct.catalogue.version import FORMAT, MANIFEST, NAME, Ref, Version, ref
-from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.errors import BadInputError, DamageError, UnreachableError
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ class Published:
         """Use `Catalogue.version` instead."""
         self.catalogue, self.manifest = catalogue, manifest
         self.root = f"{catalogue.root}/{manifest.name}/{manifest.version}"
+
+    @property
+    def where(self) -> str:
+        """Its path, or a URL that opens it."""
+        return f"{self.catalogue.where}/{self.manifest.name}/{self.manifest.version}"
 
     @property
     def folder(self) -> Path | None:
@@ -106,20 +111,50 @@ class Catalogue:
         """Open the catalogue at `url`: a local path, or what fsspec understands; it may be empty or absent.
 
         Raises:
-            BadInputError: a protocol that is not installed, or a catalogue of a newer format.
+            BadInputError: a protocol that is not installed, no folder, or a catalogue of a newer format.
+            UnreachableError: the server does not answer, or the folder cannot be read.
         """
         import fsspec  # noqa: PLC0415 - wanted only here
 
+        self._url = url
         try:
-            self.files, root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
+            with self._reached():
+                self.files, root = fsspec.core.url_to_fs(url)
+        except (
+            ImportError,
+            ValueError,
+            TypeError,
+            FileNotFoundError,
+        ) as error:  # TypeError: a part of the URL is missing
             msg = f"catalogue {printable(url, longest=200)}: {error}"
             raise BadInputError(msg, remedy="a folder, or install the fsspec driver of that protocol") from None
         self.root = str(root).rstrip("/")
         self.is_local = "file" in (
             (self.files.protocol,) if isinstance(self.files.protocol, str) else self.files.protocol
         )
-        self._check()
+        if self.is_local and Path(self.root).is_file():
+            msg = f"catalogue {self.root}: a file, and no folder"
+            raise BadInputError(msg, remedy="give the folder in which datasets lie, or are to lie: --catalogue DIR")
+        with self._reached():
+            self._check()
+
+    @property
+    def where(self) -> str:
+        """Its path, or a URL that opens it again."""
+        return self.root if self.is_local else str(self.files.unstrip_protocol(self.root))
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Say what it means when a file system cannot be asked."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            msg = (
+                f"catalogue {printable(self._url, longest=200)}: {printable(error.strerror or str(error), longest=200)}"
+            )
+            raise UnreachableError(msg, remedy="the same command once it can be read; or another --catalogue") from None
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -176,7 +211,8 @@ class Catalogue:
         path = f"{self.root}/{wanted.name}/{number}/{MANIFEST}"
         text = b""
         try:
-            text = self.files.cat_file(path)
+            with self._reached():
+                text = self.files.cat_file(path)
             manifest = Version.model_validate_json(text)
         except (ValidationError, FileNotFoundError) as error:
             _refuse_newer(text, path)
@@ -189,14 +225,12 @@ class Catalogue:
 
     def _entries(self, folder: str) -> list[str]:
         path = f"{self.root}/{folder}".rstrip("/")
-        if not self.files.isdir(path):
-            return []
-        self.files.invalidate_cache()
-        found = (
-            str(entry["name"]).rstrip("/").rpartition("/")[2]
-            for entry in self.files.ls(path, detail=True)
-            if entry["type"] == "directory"
-        )
+        with self._reached():
+            if not self.files.isdir(path):
+                return []
+            self.files.invalidate_cache()
+            entries = self.files.ls(path, detail=True)
+        found = (str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == "directory")
         return sorted(name for name in found if not name.startswith("."))
 
 
