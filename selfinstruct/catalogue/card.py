@@ -8,7 +8,7 @@ from selfinstruct.catalogue import sections as told
 from selfinstruct.catalogue.croissant import ABOUT
 from selfinstruct.catalogue.diff import alarms
 from selfinstruct.catalogue.head import head
-from selfinstruct.catalogue.version import AUDIT, DIFF, RECIPE, VIEWS
+from selfinstruct.catalogue.version import AUDIT, DIFF, MANIFEST, RECIPE, VIEWS
 from selfinstruct.judging.words import meanings
 from selfinstruct.text.markdown import span, table
 
@@ -156,11 +156,16 @@ def _licences(version: Version) -> list[str]:
 
 def _again(facts: Facts) -> list[str]:
     version = facts.version
-    if version.base is None:
-        made, earlier = f"selfinstruct run {RECIPE} -n {version.ordered} -o runs/{version.name}-{version.version}", ""
-    else:
-        made = f"selfinstruct extend {version.name} --recipe {RECIPE} -n {version.ordered}  # on version {version.base}"
+    made, earlier = f"selfinstruct run {RECIPE} -n {version.ordered}", ""
+    if version.base is not None:
+        made += f" --against path/to/{version.name}/{version.base}/data/sft"
         earlier = " Rows of earlier versions were made by the recipes of those."
+    made += f" -o runs/{version.name}-{version.version}"
+    shards = {version.files[shard].sha256 for shard in version.shards("sft")}
+    if others := len(set(version.against) - shards):
+        earlier += (
+            f" {others} more file(s) counted as earlier texts: `--against` names each, `{MANIFEST}` has their sha256."
+        )
     changed = [f"- {span(line)}" for line in version.changed]
     since = ["", f"Made otherwise than version {version.base}:", "", *changed] if changed else []
     note = (
