@@ -19,7 +19,7 @@ demo: $(VENV)/core            ## the whole pipeline without a model, under 30 s
 	$(BIN)/selfinstruct demo
 
 test: $(VENV)/dev             ## the fast tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-prefect: $(VENV)/dev     ## a real Prefect server and worker: a scheduled run comes by itself
 	$(BIN)/python -m pytest -q tests/prefect
