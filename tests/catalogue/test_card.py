@@ -144,7 +144,9 @@ def test_a_card_says_how_to_load_and_to_make_it_again(published: Published) -> N
     assert 'load_dataset("path/to/tiny/2", "sft", split="train")' in published.text("README.md")
     assert "selfinstruct download tiny@2 --format messages" in published.text("README.md")
     assert "selfinstruct run recipe.yaml -n 30 -o runs/tiny-1\n" in first.text("README.md")
-    assert "selfinstruct run recipe.yaml -n 30 --against path/to/tiny/1/data/sft -o runs/tiny-2" in published.text("README.md")
+    assert "selfinstruct run recipe.yaml -n 30 --against path/to/tiny/1/data/sft -o runs/tiny-2" in published.text(
+        "README.md"
+    )
     assert "its seed is 43" in published.text("README.md")
     assert "Against version" not in first.text("README.md")
 
