@@ -20,7 +20,7 @@ from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import VIEWS, Ref
 from selfinstruct.cli import main  # noqa: F401 - registers the commands
 from selfinstruct.cli._shared import app
-from selfinstruct.errors import BadInputError, DamageError, Exit, NoRoomError, SelfInstructError
+from selfinstruct.errors import BadInputError, DamageError, Exit, SelfInstructError
 from selfinstruct.files import sha256
 from selfinstruct.judging.cut import Cut
 from selfinstruct.pipeline import run_sync
@@ -228,7 +228,7 @@ def test_no_room_leaves_nothing(run: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "c" / "tiny").iterdir()) == []
     publish_run(folder, "tiny", str(tmp_path / "c"))
     (tmp_path / "file").write_text("x")
-    with pytest.raises(NoRoomError):
+    with pytest.raises(BadInputError, match="a file, and no folder"):
         publish_run(run, "tiny", str(tmp_path / "file"), trial=True)
 
 
