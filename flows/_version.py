@@ -33,7 +33,7 @@ def shown(publishing: Publishing, made: Published, notes: Sequence[str] = ()) ->
         "version": manifest.version,
         "rows": manifest.rows["sft"],
         "added": manifest.added["sft"],
-        "where": made.root,
+        "where": made.where,
     }
     for key, (file, about) in PAPERS.items():
         with _page.spared(key):

@@ -62,7 +62,7 @@ def _curate(curation: Curation) -> State[None]:
         report = taken(judge(curation, source, folder, watch))
     _page.run(report)
     done(report)
-    return shown(curation, taken(make(curation, folder)))
+    return shown(curation, taken(make(curation, source, folder)))
 
 
 @task(task_run_name="judge-{curation.source}", **AGAIN)
@@ -86,7 +86,7 @@ def judge(curation: Curation, source: Published, folder: Path, watch: Watch) -> 
 
 
 @task(task_run_name="publish-{curation.dataset}", **AGAIN)
-def make(curation: Curation, folder: Path) -> Published | State[Published]:
+def make(curation: Curation, source: Published, folder: Path) -> Published | State[Published]:
     """Make the version; one that was made before the task was killed is not made twice."""
     return attempt(
         lambda: (
@@ -96,6 +96,7 @@ def make(curation: Curation, folder: Path) -> Published | State[Published]:
                 curation.dataset,
                 curation.catalogue,
                 licences=curation.said,
+                source=source.manifest.licences,
                 replace=True,
                 trial=curation.trial,
                 new_lineage=curation.new_lineage,

@@ -18,7 +18,7 @@ from selfinstruct.catalogue import kinship
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import RECIPE, Ref, ref
-from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.errors import BadInputError
 from selfinstruct.files import publish, sha256
 from selfinstruct.judging.cut import Cut
 
@@ -151,34 +151,37 @@ def _whole(catalogue: Catalogue, latest: Published) -> list[Published]:
     """Return versions whose rows are, together, those of all versions: the latest, and others only where one was replaced."""
     found: list[Published] = []
     held: set[int] = set()
-    for number in reversed(catalogue.versions(latest.manifest.name)):
+    known = catalogue.versions(latest.manifest.name)
+    for number in reversed(known):
         if number not in held:
             found.append(catalogue.version(Ref(latest.manifest.name, number)))
             base: int | None = number
-            while base is not None:
+            while base in known:  # an old version may have been removed: its rows stand in those that go on with it
                 held.add(base)
                 base = catalogue.version(Ref(latest.manifest.name, base)).manifest.base
     return found
 
 
 def _rows_of(version: Published, run: Path) -> Path:
-    """Return the folder with the rows of a version; brought here from a URL, whole files only.
+    """Return the folder with the rows of a version, each shard compared with its manifest; brought here from a URL.
 
     Raises:
-        DamageError: what came is not what the manifest names.
+        DamageError: a shard is not what the manifest names.
     """
+    shards = version.manifest.shards("sft")
     if version.folder is not None:
+        for shard in shards:
+            version.check(shard)
         return version.folder / "data" / "sft"
     folder = run / EARLIER / str(version.manifest.version)
-    for shard in version.manifest.shards("sft"):
+    for shard in shards:
         file, wanted = folder / Path(shard).name, version.manifest.files[shard].sha256
         if file.is_file() and sha256(file) == wanted:
             continue
         with publish(file) as half:
             version.catalogue.files.get_file(f"{version.root}/{shard}", str(half))
             if sha256(half) != wanted:
-                msg = f"{version.root}/{shard}: not what the manifest of {version.manifest.ref} names"
-                raise DamageError(msg, remedy=f"selfinstruct datasets verify {version.manifest.ref}")
+                raise version.damaged(shard)
     return folder
 
 

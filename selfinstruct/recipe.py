@@ -85,7 +85,7 @@ class Recipe(Frozen):
     def essence(self) -> dict[str, Any]:
         """Return the fields that decide what a run makes, stages by label."""
         data = {key: value for key, value in self.model_dump(mode="json").items() if key not in FREE}
-        data["stages"] = {stage.label: dumped for stage, dumped in zip(self.stages, data["stages"], strict=True)}
+        data["stages"] = {stage.label: stage.essence() for stage in self.stages}
         for name, engine in self.engines.items():
             dumped = data["engines"][name]
             data["engines"][name] = {key: value for key, value in dumped.items() if key not in engine.operational}

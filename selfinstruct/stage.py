@@ -193,6 +193,9 @@ class Gate(Frozen):
     novelty: ClassVar[bool] = False
     """Whether it drops what is too near to what was there before: the stop rule watches such drops."""
 
+    located: ClassVar[frozenset[str]] = frozenset()
+    """Fields that list files: their bytes count, which `inputs` has the digests of, not where they lie."""
+
     kind: str
 
     @abstractmethod
@@ -339,6 +342,13 @@ class Stage(Frozen, Generic[In, Out]):
         digests |= {f"demonstrations {name}": content_id(json.dumps(rows)) for name, rows in shown.items()}
         return digests | {name: digest for gate in self.gates for name, digest in gate.inputs().items()}
 
+    def essence(self) -> dict[str, Any]:
+        """Return its config and that of its gates, without where files lie."""
+        data = self.model_dump(mode="json")
+        for gate, config in zip(self.gates, data["gates"], strict=True):
+            config |= {field: [] for field in gate.located}
+        return data
+
     def fingerprint(self, *, models: Mapping[str, str], language: str) -> str:
         """Return what its ids depend on: config, gates, prompts, demonstrations, models.
 
@@ -348,7 +358,7 @@ class Stage(Frozen, Generic[In, Out]):
         if getattr(self, "format", None) == "auto":
             msg = f"stage {self.label}: `format: auto` was not settled before the run"
             raise BadInputError(msg, remedy=f"name one: {', '.join(self.forms)}; or see formats.settle")
-        config = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        config = json.dumps(self.essence(), sort_keys=True)
         inputs = json.dumps(self.inputs(language=language), sort_keys=True)
         return content_id(config, inputs, *(models[name] for name in self.engines()))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,11 @@ from selfinstruct.catalogue.version import Ref
 from selfinstruct.cli import main  # noqa: F401 - registers the commands
 from selfinstruct.cli._shared import app
 from selfinstruct.errors import BadInputError
+from selfinstruct.export import kept_records
 from selfinstruct.extend import plan
 from selfinstruct.pipeline import run_sync
+from selfinstruct.records import Row
+from selfinstruct.runs import open_stored
 from selfinstruct.text.rouge import NoveltyIndex
 from tests.support.published import make_run
 from tests.support.running import command, eventually
@@ -65,6 +69,49 @@ def test_rows_of_replaced_versions_count_as_earlier_too(url: str, tmp_path: Path
     for number in (1, 2):
         before = catalogue.version(Ref("tiny", number)).manifest
         assert {before.files[shard].sha256 for shard in before.shards("sft")} <= set(made.manifest.against)
+
+
+def test_the_command_of_a_card_makes_the_same_rows(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though later versions are there, and in any place: what the card says gives the rows that the version added."""
+    (tmp_path / "mine.jsonl").write_text('{"instruction": "Name a river."}\n')
+    made = extend(url, tmp_path / "runs", n=5, against=[tmp_path / "mine.jsonl"])
+    assert "1 more file(s) counted as earlier texts" in made.text("README.md")
+    made = extend(url, tmp_path / "runs", n=5)
+    extend(url, tmp_path / "runs", n=5)
+    card = made.text("README.md")
+    assert "counted as earlier" not in card
+    (line,) = [one for one in card.splitlines() if one.startswith("selfinstruct run ")]
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    Path("recipe.yaml").write_text(made.text("recipe.yaml"))
+    shutil.copytree(url, "path/to")
+    done = CliRunner().invoke(app, [*line.split()[1:], "-q"])
+    assert done.exit_code == 0, done.stderr
+    with open_stored(Path("runs/tiny-3")) as again:
+        ids = [row.id for _, row in kept_records(again, Row, None)]
+    assert ids == [row["id"] for row in made.rows("sft") if row["version"] == 3]
+
+
+def test_what_goes_on_with_a_removed_version_can_be_extended(url: str, tmp_path: Path) -> None:
+    """The latest version holds its rows: nobody needs the old one, nor one that was replaced and is gone, too."""
+    extend(url, tmp_path / "runs", n=5)
+    shutil.rmtree(Path(url) / "tiny" / "1")
+    made = extend(url, tmp_path / "runs", n=5)
+    assert (made.manifest.base, made.manifest.rows["sft"]) == (2, 30)
+
+
+def test_the_same_night_elsewhere_gives_the_same_rows(url: str, tmp_path: Path) -> None:
+    """Where a catalogue lies is no part of what is made: a copy gives the same shard, and one moved at night goes on."""
+    copy, moved = (str(tmp_path / "far" / name) for name in ("copy", "moved"))
+    shutil.copytree(url, copy)
+    night = plan("tiny", url, folder=tmp_path / "runs")
+    run_sync(night.recipe, night.folder, target=3)
+    shutil.move(url, moved)
+    shards = []
+    for place, folder in ((moved, tmp_path / "runs"), (copy, tmp_path / "others")):
+        made = extend(place, folder, n=10)
+        shards.append(made.manifest.files["data/sft/train-00001.parquet"])
+    assert shards[0] == shards[1]
 
 
 def test_other_files_count_as_earlier(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -171,19 +171,32 @@ def test_novelty_of_a_run_adds_up(tmp_path: Path) -> None:
 
 
 def test_a_release_belongs_to_the_configuration(tmp_path: Path) -> None:
-    """A run `against` a file: changed bytes are refused and named; looking at the run needs none of its inputs."""
+    """A run `against` a file: other bytes are refused, another place of the same is not; looking at the run needs no input."""
     path = tmp_path / "release.jsonl"
     against: dict[str, Any] = {"stages__bootstrap__gates__rouge__against": [str(path)]}
     with pytest.raises(BadInputError, match=r"release\.jsonl"):
         run(tmp_path / "run", rows=20, **against)
     path.write_text('{"instruction": "Name three rivers of the north and say where they end."}\n')
     assert run(tmp_path / "run", rows=20, **against).exit_status is Exit.DONE
+    moved = tmp_path / "elsewhere" / "mine.jsonl"
+    moved.parent.mkdir()
+    moved.write_bytes(path.read_bytes())
+    same = run(tmp_path / "run", rows=30, stages__bootstrap__gates__rouge__against=[str(moved)])
+    assert same.exit_status is Exit.DONE
     path.write_text('{"instruction": "Name four rivers of the north and say where they end."}\n')
-    with pytest.raises(BadInputError, match=r"against .*release\.jsonl"):
-        run(tmp_path / "run", rows=30, **against)
+    with pytest.raises(BadInputError, match=r"against [0-9a-f]{16}: absent -> "):
+        run(tmp_path / "run", rows=40, **against)
     path.unlink()
     with runs.open_stored(tmp_path / "run") as stored:
-        assert stored.accounts().ledger.accepted == 20
+        assert stored.accounts().ledger.accepted == 30
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_ids_are_those_of_the_config_where_nothing_lies_elsewhere(name: str) -> None:
+    """Without files of earlier texts, what ids depend on is all of the config, the empty list of them included."""
+    for stage in recipe.load(name, environment={}).stages:
+        assert stage.essence() == stage.model_dump(mode="json")
+        assert all("against" not in gate or gate["against"] == [] for gate in stage.essence()["gates"])
 
 
 CHANGES: dict[str, Any] = {

@@ -15,6 +15,7 @@ from selfinstruct.files import sha256
 from selfinstruct.judging.cut import check
 from selfinstruct.judging.scored import scale_of
 from selfinstruct.records import Row
+from selfinstruct.stages.answered import Answered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 
 class How(NamedTuple):
-    """What may become of a dataset that exists, and of a catalogue that does not: the options of `publish_run`."""
+    """What is kept, and what may become of a dataset that exists, and of a catalogue that does not: options of `publish_run`."""
 
+    cut: Cut | None
+    source: Licences | None
     add: bool
     replace: bool
     trial: bool
@@ -64,7 +67,10 @@ def check_run(run: StoredRun, cut: Cut | None) -> None:
         kept = "accepted no row" if cut is None else f"has no row of a score of {cut.min_score:g}"
         msg = f"{run.folder} {kept}: there is nothing to publish"
         raise NothingToExportError(msg, remedy=f"selfinstruct {'stats' if cut is None else 'sweep'} {run.folder}")
-    if kinship.inputs_of(run)["seeds"] != seeds.load(seeds.find(run.recipe.seeds))[1]:
+    if (
+        not kinship.is_given(run.recipe)
+        and kinship.inputs_of(run)["seeds"] != seeds.load(seeds.find(run.recipe.seeds))[1]
+    ):
         msg = f"{run.recipe.seeds}: the seed file has changed since {run.folder} was made with it"
         raise BadInputError(
             msg, remedy="bring the file of then back: a version holds the seeds that its rows came from"
@@ -132,20 +138,40 @@ def plan(run: StoredRun, catalogue: Catalogue, wanted: Ref, how: How, said: Mapp
     base = latest if how.add else None
     inputs = kinship.inputs_of(run)
     writers, judges = _models(run, inputs)
+    before = latest.manifest.licences if latest else None
+    of_seeds, of_source = _origins(run, inputs, latest, how.source)
     licences = settle(
         said,
         writers=writers,
         judges=judges,
-        seeds=SHIPPED_SEEDS if _ships_seeds(run) else None,
-        before=latest.manifest.licences if latest else None,
+        seeds=of_seeds,
+        source=of_source,
+        before=_joined(before, how.source),
         trial=run.recipe.scripted or catalogue.trial,
     )
     if base is not None:
         earlier = base.manifest.licences
         licences = licences.model_copy(
-            update={"writers": {**earlier.writers, **licences.writers}, "judges": {**earlier.judges, **licences.judges}}
+            update={
+                "writers": {**earlier.writers, **licences.writers},
+                "judges": {**earlier.judges, **licences.judges},
+                # SPDX's way to say that there are two files of seeds: the base's rows grew from another.
+                "seeds": " AND ".join(dict.fromkeys((*earlier.seeds.split(" AND "), *licences.seeds.split(" AND ")))),
+            }
         )
+    if how.replace and latest is not None and latest.manifest.licences == licences and _is(run, how.cut, latest):
+        msg = f"{run.folder} was published already, as {latest.manifest.ref}: nothing of it would be different"
+        raise BadInputError(msg, remedy=f"selfinstruct datasets info {latest.manifest.ref}")
     return Plan(Ref(wanted.name, number), number, base, licences, tuple(changed))
+
+
+def _is(run: StoredRun, cut: Cut | None, latest: Published) -> bool:
+    """Say whether the latest version is what would be made of this run by itself."""
+    there = latest.manifest
+    made = (run.digest, run.ended, run.target, None if cut is None else cut.asked())
+    if (there.recipe, there.ended, there.ordered, there.cut) != made or there.base is not None:
+        return False
+    return there.rows["sft"] == sum(1 for _ in kept_records(run, Row, cut))
 
 
 def _refuse_stranger(run: StoredRun, latest: Published, how: How) -> list[str]:
@@ -175,11 +201,40 @@ def _refuse_stranger(run: StoredRun, latest: Published, how: How) -> list[str]:
 
 
 def _models(run: StoredRun, inputs: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return the models that wrote, and those that judged."""
+    """Return the models that wrote, those that are said to have written given answers among them, and those that judged."""
     asked = [
         (stage.scale is not None, inputs[f"model of {one}"]) for stage in run.recipe.stages for one in stage.engines()
     ]
-    return [model for judges, model in asked if not judges], [model for judges, model in asked if judges]
+    given = [stage.written_by.split(", ") for stage in run.recipe.stages if isinstance(stage, Answered)]
+    wrote = [*(one for models in given for one in models if one), *(model for judges, model in asked if not judges)]
+    return wrote, [model for judges, model in asked if judges]
+
+
+def _origins(
+    run: StoredRun, inputs: Mapping[str, str], latest: Published | None, source: Licences | None
+) -> tuple[str | None, str | None]:
+    """Return the terms of seeds and of given rows as `settle` takes them.
+
+    What was said of the latest version's holds for this one only where they are the same: digests tell.
+    """
+    given = kinship.is_given(run.recipe)
+    same = latest is not None and kinship.origin(inputs, given=given) == kinship.origin(
+        latest.manifest.inputs, given=given
+    )
+    before = latest.manifest.licences if latest is not None and same else None
+    if given:
+        known = source.dataset if source else before.source if before else ""
+        return source.seeds if source else before.seeds if before else "", known or None
+    return SHIPPED_SEEDS if _ships_seeds(run) else (before.seeds if before else "") or None, ""
+
+
+def _joined(before: Licences | None, source: Licences | None) -> Licences | None:
+    """Return what is known of models and of the dataset: what was said of it, and what the source says of its models."""
+    if before is None or source is None:
+        return before or source
+    return before.model_copy(
+        update={"writers": {**source.writers, **before.writers}, "judges": {**source.judges, **before.judges}}
+    )
 
 
 def _ships_seeds(run: StoredRun) -> bool:

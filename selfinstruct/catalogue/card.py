@@ -8,7 +8,7 @@ from selfinstruct.catalogue import sections as told
 from selfinstruct.catalogue.croissant import ABOUT
 from selfinstruct.catalogue.diff import alarms
 from selfinstruct.catalogue.head import head
-from selfinstruct.catalogue.version import AUDIT, DIFF, RECIPE, VIEWS
+from selfinstruct.catalogue.version import AUDIT, DIFF, MANIFEST, RECIPE, VIEWS
 from selfinstruct.judging.words import meanings
 from selfinstruct.text.markdown import span, table
 
@@ -70,7 +70,7 @@ def _what(facts: Facts) -> list[str]:
     pairs = f", {count:,} preference pairs" if (count := version.rows.get("preference", 0)) else ""
     judged = f", judged by {judges}" if judges else ""
     made = (
-        f"Instruction data grown from seed tasks by {writers or 'a model'}{judged}. Version {version.version} of "
+        f"Instruction data {_origin(version)}{writers or 'a model'}{judged}. Version {version.version} of "
         f"{version.created[:10]}: {version.rows.get('sft', 0):,} rows to train on{pairs}. Every row that was made is kept, "
         "dropped with its reason, or counted as failed; `lineage` says where each came from."
     )
@@ -89,6 +89,10 @@ def _what(facts: Facts) -> list[str]:
         *base,
         *table(("view", "#rows", "#new", "what it holds"), rows),
     ]
+
+
+def _origin(version: Version) -> str:
+    return "that was given, written by " if version.licences.source else "grown from seed tasks by "
 
 
 def _load(version: Version) -> list[str]:
@@ -142,16 +146,26 @@ def _licences(version: Version) -> list[str]:
         for role, licences in (("writer", said.writers), ("judge", said.judges))
         for model, licence in licences.items()
     ]
-    return ["## Licences", "", f"- this dataset: {span(said.dataset)}", *models, f"- seed tasks: {span(said.seeds)}"]
+    origins = [
+        f"- {what}: {span(licence)}"
+        for what, licence in (("seed tasks", said.seeds), ("rows that were given", said.source))
+        if licence
+    ]
+    return ["## Licences", "", f"- this dataset: {span(said.dataset)}", *models, *origins]
 
 
 def _again(facts: Facts) -> list[str]:
     version = facts.version
-    if version.base is None:
-        made, earlier = f"selfinstruct run {RECIPE} -n {version.ordered} -o runs/{version.name}-{version.version}", ""
-    else:
-        made = f"selfinstruct extend {version.name} --recipe {RECIPE} -n {version.ordered}  # on version {version.base}"
+    made, earlier = f"selfinstruct run {RECIPE} -n {version.ordered}", ""
+    if version.base is not None:
+        made += f" --against path/to/{version.name}/{version.base}/data/sft"
         earlier = " Rows of earlier versions were made by the recipes of those."
+    made += f" -o runs/{version.name}-{version.version}"
+    shards = {version.files[shard].sha256 for shard in version.shards("sft")}
+    if others := len(set(version.against) - shards):
+        earlier += (
+            f" {others} more file(s) counted as earlier texts: `--against` names each, `{MANIFEST}` has their sha256."
+        )
     changed = [f"- {span(line)}" for line in version.changed]
     since = ["", f"Made otherwise than version {version.base}:", "", *changed] if changed else []
     note = (

@@ -48,13 +48,14 @@ ABOUT = {
 def croissant(version: Version) -> str:
     """Return it: a FileObject for each file, a FileSet and a RecordSet for each view; paths are inside of the version."""
     views = [view for view in VIEWS if version.shards(view)]
-    made = "by the scripted engine, for trying out, " if version.trial else "by language models "
+    made = "by the scripted engine, for trying out," if version.trial else "by language models"
+    made = "that was given, judged " + made if version.licences.source else f"made {made} from seed tasks"
     data = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
         "name": version.name,
-        "description": f"Instruction data made {made}from seed tasks: {version.rows.get('sft', 0):,} rows, "
+        "description": f"Instruction data {made}: {version.rows.get('sft', 0):,} rows, "
         f"{version.rows.get('preference', 0):,} preference pairs.",
         "version": f"{version.version}.0.0",
         "datePublished": version.created[:10],
@@ -94,13 +95,14 @@ def _files(view: str) -> dict[str, Any]:
 
 
 def _records(view: str) -> dict[str, Any]:
-    key = {"key": {"@id": f"{view}/id"}}
+    keys = ("id", "version") if view == "seeds" else ("id",)  # a seed that was changed may keep its id
+    key = [{"@id": f"{view}/{name}"} for name in keys]
     return {
         "@type": "cr:RecordSet",
         "@id": view,
         "name": view,
         "description": ABOUT[view],
-        **key,
+        "key": key if len(key) > 1 else key[0],
         "field": [_field(view, name, kind) for name, kind in VIEWS[view].items()],
     }
 

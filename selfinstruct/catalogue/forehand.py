@@ -45,6 +45,7 @@ def check_order(recipe: Recipe, catalogue: Catalogue, name: str, said: Mapping[s
         writers=[model or ROLES[judges] for judges, model in models if not judges],
         judges=[model or ROLES[judges] for judges, model in models if judges],
         seeds=SHIPPED_SEEDS if _ships(recipe) else None,
+        source="",  # a recipe that makes rows was given none
         before=before,
         trial=recipe.scripted or catalogue.trial,
     )

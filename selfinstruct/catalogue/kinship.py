@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfinstruct import recipe as recipes
 from selfinstruct.catalogue.version import RECIPE
+from selfinstruct.stages.given import Given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 AGAINST = "against "
 """How the inputs of a run begin that are files of texts which count as earlier."""
+FILE = "file "
+"""How the input begins that is a file of given rows."""
 _EVERY_NIGHT = re.compile(r"(seed|seeds|engines\.[^.]+\.model|stages\..*\.against(\.\d+)?)")
 """Fields that may differ from night to night. Models and the seed file count as they were found: among the inputs."""
 
@@ -26,6 +29,16 @@ def inputs_of(run: StoredRun) -> dict[str, str]:
     """Return what a run depends on beside its recipe, by name."""
     found: dict[str, str] = json.loads(run.store.get_meta()["inputs"])
     return found
+
+
+def is_given(recipe: Recipe) -> bool:
+    """Say whether a run starts from the rows of a file: its recipe's seeds have no part in it then."""
+    return any(isinstance(stage, Given) for stage in recipe.stages)
+
+
+def origin(inputs: Mapping[str, str], *, given: bool) -> set[str]:
+    """Return the digests of what all rows of a run come from: its seed file, or the file of rows that it was given."""
+    return {digest for name, digest in inputs.items() if (name.startswith(FILE) if given else name == "seeds")}
 
 
 def split(inputs: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -27,7 +27,7 @@ LONGEST = 100
 
 
 def parse(said: Iterable[str]) -> dict[str, str]:
-    """Read KEY=LICENCE: KEY is dataset, writer, judge, seeds or the name of a model. An unusual licence is warned of.
+    """Read KEY=LICENCE: KEY is dataset, writer, judge, seeds, source or a model's name. An unusual licence is warned of.
 
     Raises:
         BadInputError: one that is not of this form, or a key that stands twice.
@@ -52,19 +52,25 @@ def settle(
     writers: Iterable[str],
     judges: Iterable[str],
     seeds: str | None,
+    source: str | None,
     before: Licences | None,
     trial: bool,
 ) -> Licences:
-    """Return the licences of everything: as said, else as in the version before, else as known; `seeds` None is unknown.
+    """Return the licences of everything: as said, else as known, else as in the version before.
+
+    Of `seeds` and of `source`, the rows that were given, "" says that there are none, None that their terms are unknown.
 
     Raises:
         BadInputError: one is unknown, or is said of something that is not there.
     """
     writers, judges = tuple(dict.fromkeys(writers)), tuple(dict.fromkeys(judges))
-    if strange := said.keys() - {"dataset", "writer", "judge", "seeds", *writers, *judges}:
+    origins = [what for what, known in (("seeds", seeds), ("source", source)) if known != ""]
+    if strange := said.keys() - {"dataset", "writer", "judge", *origins, *writers, *judges}:
         known = ", ".join(printable(one, longest=100) for one in dict.fromkeys((*writers, *judges)))
         msg = f"--licence {printable(min(strange), longest=100)}=...: nothing of that name made these rows"
-        raise BadInputError(msg, remedy=f"dataset, writer, judge, seeds, or one of these models: {known}")
+        raise BadInputError(
+            msg, remedy=f"dataset, writer, judge, {', '.join(origins)}, or one of these models: {known}"
+        )
     wrote, judged = (before.writers, before.judges) if before else ({}, {})
     missing: list[str] = []
 
@@ -78,7 +84,8 @@ def settle(
         dataset=find("dataset", said.get("dataset"), before.dataset if before else None),
         writers={one: find(one, said.get(one), said.get("writer"), {**judged, **wrote}.get(one)) for one in writers},
         judges={one: find(one, said.get(one), said.get("judge"), {**wrote, **judged}.get(one)) for one in judges},
-        seeds=find("seeds", said.get("seeds"), seeds, before.seeds if before else None),
+        seeds=find("seeds", said.get("seeds"), seeds) if "seeds" in origins else "",
+        source=find("source", said.get("source"), source) if "source" in origins else "",
     )
     if missing:
         named = list(dict.fromkeys(printable(one, longest=100) for one in missing))

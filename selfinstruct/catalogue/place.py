@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shlex
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from selfinstruct.catalogue.version import FORMAT, MANIFEST, Ref, Version, read_manifest, ref
-from selfinstruct.errors import LATER, BadInputError, DamageError
+from selfinstruct.catalogue.version import FORMAT, MANIFEST, NAME, Ref, Version, read_manifest, ref
+from selfinstruct.errors import LATER, BadInputError, DamageError, UnreachableError
 from selfinstruct.text.show import printable
 
 if TYPE_CHECKING:
@@ -37,6 +39,11 @@ class Published:
         """Use `Catalogue.version` instead."""
         self.catalogue, self.manifest = catalogue, manifest
         self.root = f"{catalogue.root}/{manifest.name}/{manifest.version}"
+
+    @property
+    def where(self) -> str:
+        """Its path, or a URL that opens it."""
+        return f"{self.catalogue.where}/{self.manifest.name}/{self.manifest.version}"
 
     @property
     def folder(self) -> Path | None:
@@ -68,6 +75,25 @@ class Published:
         with self.open(file) as opened:
             return opened.read().decode("utf-8")
 
+    def check(self, file: str) -> None:
+        """Compare the bytes of a file with the manifest.
+
+        Raises:
+            DamageError: they are others, or cannot be read.
+        """
+        try:
+            with self.open(file) as opened:
+                found = hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type] # fsspec's are readable
+        except OSError:
+            found = ""
+        if found != self.manifest.files[file].sha256:
+            raise self.damaged(file)
+
+    def damaged(self, file: str) -> DamageError:
+        """Return what is to be raised where a file is another than the manifest names."""
+        msg = f"{self.root}/{file}: not what the manifest of {self.manifest.ref} names"
+        return DamageError(msg, remedy=f"selfinstruct datasets verify {self.manifest.ref}")
+
     def rows(self, view: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the rows of a view, oldest first; of `columns` only where they are given.
 
@@ -94,20 +120,50 @@ class Catalogue:
         """Open the catalogue at `url`: a local path, or what fsspec understands; it may be empty or absent.
 
         Raises:
-            BadInputError: a protocol that is not installed, or a catalogue of a newer format.
+            BadInputError: a protocol that is not installed, no folder, or a catalogue of a newer format.
+            UnreachableError: the server does not answer, or the folder cannot be read.
         """
         import fsspec  # noqa: PLC0415 - wanted only here
 
+        self.url = url
         try:
-            self.files, root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
+            with self._reached():
+                self.files, root = fsspec.core.url_to_fs(url)
+        except (
+            ImportError,
+            ValueError,
+            TypeError,
+            FileNotFoundError,
+        ) as error:  # TypeError: a part of the URL is missing
             msg = f"catalogue {printable(url, longest=200)}: {error}"
             raise BadInputError(msg, remedy="a folder, or install the fsspec driver of that protocol") from None
-        self.root, self.url = str(root).rstrip("/"), url
+        self.root = str(root).rstrip("/")
         self.is_local = "file" in (
             (self.files.protocol,) if isinstance(self.files.protocol, str) else self.files.protocol
         )
-        self._check()
+        if self.is_local and Path(self.root).is_file():
+            msg = f"catalogue {self.root}: a file, and no folder"
+            raise BadInputError(msg, remedy="give the folder in which datasets lie, or are to lie: --catalogue DIR")
+        with self._reached():
+            self._check()
+
+    @property
+    def where(self) -> str:
+        """Its path, or a URL that opens it again."""
+        return self.root if self.is_local else str(self.files.unstrip_protocol(self.root))
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Say what it means when a file system cannot be asked."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            msg = (
+                f"catalogue {printable(self.url, longest=200)}: {printable(error.strerror or str(error), longest=200)}"
+            )
+            raise UnreachableError(msg, remedy="the same command once it can be read; or another --catalogue") from None
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -141,7 +197,8 @@ class Catalogue:
 
     def names(self) -> list[str]:
         """Return the names of all datasets that have a version."""
-        return [name for name in self._entries("") if self.versions(name)]
+        # A folder that is nobody's may lie there, too: lost+found, for instance.
+        return [name for name in self._entries("") if re.fullmatch(NAME, name, re.ASCII) and self.versions(name)]
 
     def versions(self, name: str) -> list[int]:
         """Return the versions of a dataset, the oldest first. One that is still being written is not among them."""
@@ -167,7 +224,7 @@ class Catalogue:
             raise BadInputError(msg, remedy=there)
         path = f"{self.root}/{wanted.name}/{number}/{MANIFEST}"
         text = b""
-        with suppress(FileNotFoundError):  # removed since it was seen
+        with suppress(FileNotFoundError), self._reached():  # removed since it was seen
             text = self.files.cat_file(path)
         manifest = read_manifest(text, path, remedy=MEND)
         if (manifest.name, manifest.version) != (wanted.name, number):
@@ -184,12 +241,10 @@ class Catalogue:
 
     def _entries(self, folder: str) -> list[str]:
         path = f"{self.root}/{folder}".rstrip("/")
-        if not self.files.isdir(path):
-            return []
-        self.files.invalidate_cache()
-        found = (
-            str(entry["name"]).rstrip("/").rpartition("/")[2]
-            for entry in self.files.ls(path, detail=True)
-            if entry["type"] == "directory"
-        )
+        with self._reached():
+            if not self.files.isdir(path):
+                return []
+            self.files.invalidate_cache()
+            entries = self.files.ls(path, detail=True)
+        found = (str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == "directory")
         return sorted(name for name in found if not name.startswith("."))

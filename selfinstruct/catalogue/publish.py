@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfinstruct import __version__
 from selfinstruct.catalogue import kinship
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from selfinstruct.runs import StoredRun
 
 
-def publish_run(
+def publish_run(  # noqa: PLR0913 - a run, its terms, and what may become of a dataset that exists
     folder: Path,
     name: str,
     url: str,
     *,
     licences: Mapping[str, str] | None = None,
+    source: Licences | None = None,
     cut: Cut | None = None,
     add: bool = False,
     replace: bool = False,
@@ -43,18 +44,20 @@ def publish_run(
 ) -> Published:
     """Publish the run in `folder` as the next version of `name` in the catalogue at `url`; return the version.
 
-    `licences` as `licences.parse` gives them; what the latest version says of the same models need not be said again. With
-    `cut`, the rows and pairs that it keeps. Of a dataset that exists, `add` makes a version that holds the rows of the latest,
-    too, and `replace` one that stands alone. `new_lineage` allows a changed recipe in what is added; the version tells it.
-    `trial` makes a catalogue that is absent one for trying out: there, and only there, belong runs of the scripted engine.
+    `licences` as `licences.parse` gives them; what the latest version says of the same models need not be said again. Of a run
+    that judged the rows of another version, `source` says the terms of that one: they hold for this one, too. With `cut`, the
+    rows and pairs that it keeps. Of a dataset that exists, `add` makes a version that holds the rows of the latest, too, and
+    `replace` one that stands alone. `new_lineage` allows a changed recipe in what is added; the version tells it. `trial` makes
+    a catalogue that is absent one for trying out: there, and only there, belong runs of the scripted engine.
 
     Raises:
         BadInputError: a name that is none, a version that exists, an unknown licence, a run that goes on or was killed, of the
-            scripted engine, not made against the latest version (`add`), or by another recipe. NothingToExportError: no row.
+            scripted engine, not made against the latest version (`add`), by another recipe, or just what the latest version is
+            (`replace`). NothingToExportError: no row.
         DamageError: the run is not sound, or something else has the version's place. NoRoomError: it cannot be written.
     """
     wanted, catalogue = ref(name), Catalogue(url)
-    how = How(add=add, replace=replace, trial=trial, new_lineage=new_lineage)
+    how = How(cut=cut, source=source, add=add, replace=replace, trial=trial, new_lineage=new_lineage)
     with open_stored(folder) as run:
         check_run(run, cut)
         plan(run, catalogue, wanted, how, licences or {})
@@ -93,10 +96,10 @@ def write_version(
     folder.mkdir(parents=True)
     inputs, against = kinship.split(kinship.inputs_of(run))
     earlier = _bring_shards(base, folder) if base is not None else {}
-    new_seeds = base is None or base.manifest.inputs.get("seeds") != inputs["seeds"]
+    there = set() if base is None else {_task(row) for row in base.rows("seeds")}
     with Shards(folder, earlier=Counter(path.split("/")[1] for path in earlier)) as shards:
         for view, row in views(run, version=version, cut=cut):
-            if new_seeds or view != "seeds":
+            if view != "seeds" or _task(row) not in there:
                 shards.add(view, row)
     rows = {**{path: file.rows or 0 for path, file in earlier.items()}, **shards.rows}
     draft = Version(
@@ -123,6 +126,11 @@ def write_version(
     manifest = draft.model_copy(update={"files": {**draft.files, **_files(folder, rows, known=draft.files)}})
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
+
+
+def _task(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return all of a seed task: one that was changed may keep its id, and comes in addition, with its version."""
+    return tuple(row[name] for name in VIEWS["seeds"] if name != "version")
 
 
 def _by_view(rows: Mapping[str, int]) -> dict[str, int]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from selfinstruct.catalogue.place import Catalogue, Published
-    from selfinstruct.catalogue.version import File
+    from selfinstruct.catalogue.version import File, Version
 
 BLOCK = 1 << 20
 """Bytes that are read at once."""
@@ -120,16 +120,26 @@ def _strangers(version: Published) -> Iterator[str]:
 
 
 def _miscounts(version: Published) -> Iterator[str]:
-    """The manifest against itself, and against its base, whose shards must all be there."""
+    """The manifest against itself, and against its base, whose shards must all be there: what they are not was added."""
     manifest = version.manifest
     for view in VIEWS:
         rows = sum(manifest.files[shard].rows or 0 for shard in manifest.shards(view))
         if rows != manifest.rows.get(view, 0):
             yield f"{version.root}/{MANIFEST}: {manifest.rows.get(view, 0):,} rows of {view}, its shards have {rows:,}"
     if manifest.base is None:
+        if manifest.added != manifest.rows:
+            yield f"{version.root}/{MANIFEST}: it stands alone, and not all of its rows are new"
         return
     with suppress(BadInputError, DamageError):  # the base was removed, or is named for itself
         before = version.catalogue.version(Ref(manifest.name, manifest.base)).manifest
+        for view, rows in _added(manifest, before).items():
+            if rows != manifest.added.get(view, 0):
+                told = f"{manifest.added.get(view, 0):,} new rows of {view}"
+                yield f"{version.root}/{MANIFEST}: {told}, {before.ref} has {rows:,} fewer"
         for name in (name for name in before.files if name.startswith("data/")):
             if manifest.files.get(name) != before.files[name]:
                 yield f"{version.root}/{name}: is not the file of {before.ref}, whose rows this version holds"
+
+
+def _added(manifest: Version, before: Version) -> dict[str, int]:
+    return {view: manifest.rows.get(view, 0) - before.rows.get(view, 0) for view in VIEWS}

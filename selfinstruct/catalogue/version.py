@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 
 from selfinstruct.errors import LATER, BadInputError, DamageError
@@ -63,6 +63,7 @@ VIEWS: dict[str, dict[str, str]] = {
         "instruction": "string",
         "instances": "string",
         "is_classification": "bool",
+        "version": "int32",
     },
     "lineage": {"id": "string", "lineage": "string", "version": "int32"},
 }
@@ -113,7 +114,10 @@ class Licences(Frozen):
     writers: dict[str, str]
     """Model -> its licence."""
     judges: dict[str, str]
-    seeds: str
+    seeds: str = ""
+    """Of the tasks that all others grew from; empty where none did."""
+    source: str = ""
+    """Of the rows that were given, where rows were not grown but judged; empty elsewhere."""
 
 
 class Version(Frozen):
@@ -162,6 +166,14 @@ class Version(Frozen):
                 msg = f"{name!r} is no path inside of a version"
                 raise ValueError(msg)
         return files
+
+    @model_validator(mode="after")
+    def _older(self) -> Self:
+        """Who follows bases comes to an end."""
+        if self.base is not None and not 1 <= self.base < self.version:
+            msg = f"version {self.version} cannot go on with version {self.base}"
+            raise ValueError(msg)
+        return self
 
     @property
     def ref(self) -> Ref:

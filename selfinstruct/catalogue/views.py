@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from selfinstruct import seeds
+from selfinstruct.catalogue import kinship
 from selfinstruct.export import kept_records
 from selfinstruct.records import Fate, PreferencePair, Row
 
@@ -27,7 +28,7 @@ TEXTS = ("instruction", "input", "text", "output", "chosen", "rejected")
 
 
 def views(run: StoredRun, *, version: int, cut: Cut | None = None) -> Iterator[tuple[str, Fact]]:
-    """Yield (view, row) in admission order, the seeds last; columns as in `version.VIEWS`.
+    """Yield (view, row) in admission order, the seeds last; columns as in `version.VIEWS`. A run of given rows has none.
 
     With `cut`, the rows and pairs that it keeps; what the run kept and the cut does not is among the dropped, by `score`.
     """
@@ -45,10 +46,12 @@ def views(run: StoredRun, *, version: int, cut: Cut | None = None) -> Iterator[t
             yield "preference", {**_preference(pair), "version": version}
         for dropped in family.dropped(kept, run.tree.rows, cut):
             yield "dropped", {**dropped, "version": version}
+    if kinship.is_given(run.recipe):
+        return
     tasks, _ = seeds.load(seeds.find(run.recipe.seeds))
     for task in tasks:
         instances = _json([one.model_dump() for one in task.instances])
-        yield "seeds", {**task.model_dump(exclude={"instances"}), "instances": instances}
+        yield "seeds", {**task.model_dump(exclude={"instances"}), "instances": instances, "version": version}
 
 
 def lineage_of(run: StoredRun, wanted: str) -> list[Fact]:

@@ -46,7 +46,7 @@ Said = Annotated[
     typer.Option(
         "--licence",
         metavar="KEY=LICENCE",
-        help="Of dataset, writer, judge, seeds, or of a model by name; said once, it holds for later versions.",
+        help="Of dataset, writer, judge, seeds, source (rows that were judged), or a model by name; said once, it holds on.",
     ),
 ]
 NewLineage = Annotated[
@@ -127,9 +127,9 @@ def tell_version(made: Published, *, as_json: bool, quiet: bool) -> None:
 
     manifest, crossed = made.manifest, alarms_of(made)
     if as_json:
-        typer.echo(json.dumps({"path": made.root, "alarms": crossed, **manifest.model_dump(mode="json")}))
+        typer.echo(json.dumps({"path": made.where, "alarms": crossed, **manifest.model_dump(mode="json")}))
     else:
-        typer.echo(made.root)
+        typer.echo(made.where)
     counts = ", ".join(f"{count:,} {view}" for view, count in manifest.rows.items() if view != "lineage")
     say(
         f"{manifest.ref}: {counts}" + f"; {manifest.added['sft']:,} sft rows new" * (manifest.base is not None),

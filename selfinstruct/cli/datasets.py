@@ -39,12 +39,12 @@ def datasets_list(catalogue: Place = None, *, as_json: Json = False) -> None:
             damaged.append(error)
     if as_json:
         told = [{"versions": versions, **_facts(latest)} for latest, versions in found]
-        typer.echo(json.dumps({"catalogue": place.root, "trial": place.trial, "datasets": told}))
+        typer.echo(json.dumps({"catalogue": place.where, "trial": place.trial, "datasets": told}))
     else:
         for latest, _ in found:
             typer.echo(_line(latest.manifest))
         if not found and not damaged:
-            say(f"nothing is published in {place.root}")
+            say(f"nothing is published in {place.where}")
             say("  try: selfinstruct publish RUN NAME; or another --catalogue")
     for one in damaged:
         say(f"cannot be read: {printable(one, longest=500)}")
@@ -58,7 +58,7 @@ def _latest(place: Catalogue, name: str) -> Published:
 
 
 def _facts(version: Published) -> dict[str, object]:
-    return {"path": version.root, **version.manifest.model_dump(mode="json", exclude={"files", "inputs"})}
+    return {"path": version.where, **version.manifest.model_dump(mode="json", exclude={"files", "inputs"})}
 
 
 def _line(one: Version) -> str:
@@ -77,7 +77,7 @@ def datasets_info(wanted: Wanted, catalogue: Place = None, *, as_json: Json = Fa
     version = place.version(ref(wanted))
     versions = place.versions(version.manifest.name)
     if as_json:
-        facts = {"path": version.root, "versions": versions, **version.manifest.model_dump(mode="json")}
+        facts = {"path": version.where, "versions": versions, **version.manifest.model_dump(mode="json")}
         typer.echo(json.dumps(facts))
         return
     for name, value in _told(version, versions):
@@ -87,7 +87,7 @@ def datasets_info(wanted: Wanted, catalogue: Place = None, *, as_json: Json = Fa
 def _told(version: Published, versions: list[int]) -> Iterator[tuple[str, str]]:
     one = version.manifest
     yield "dataset", f"{one.ref}, of versions {', '.join(map(str, versions))}"
-    yield "where", version.root
+    yield "where", version.where
     yield "published", f"{one.created} by selfinstruct {one.made_by}"
     for view, rows in one.rows.items():
         yield view, f"{rows:,}" + f", {one.added.get(view, 0):,} of them new" * (one.base is not None)
@@ -98,13 +98,15 @@ def _told(version: Published, versions: list[int]) -> Iterator[tuple[str, str]]:
     yield "licence", one.licences.dataset
     for role, models in (("writer", one.licences.writers), ("judge", one.licences.judges)):
         yield from ((role, f"{model} ({licence})") for model, licence in models.items())
-    yield "seeds from", one.licences.seeds
+    for what, said in (("seeds from", one.licences.seeds), ("rows from", one.licences.source)):
+        if said:
+            yield what, said
     yield "last run", f"{one.ended}, {one.added['sft']:,} of {one.ordered:,} rows"
     if one.cut:
         yield "thresholds", ", ".join(f"{name} {value:g}" for name, value in one.cut.items())
     if one.trial:
         yield "trial", "made by the scripted engine: for trying out, never sent to the Hub"
-    shards = f"{version.root}/data/sft/*.parquet"
+    shards = f"{version.where}/data/sft/*.parquet"
     yield "load", f"datasets.load_dataset('parquet', data_files={shards!r}, split='train')"
 
 

@@ -26,6 +26,7 @@ class Rouge(Gate):
     """Self-Instruct's novelty rule: keep only if no earlier instruction scores above 0.7."""
 
     novelty: ClassVar[bool] = True
+    located: ClassVar[frozenset[str]] = frozenset({"against"})
     kind: Literal["rouge"] = "rouge"
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.7
     """Highest F that is kept (strictly above drops)."""
@@ -38,12 +39,13 @@ class Rouge(Gate):
     """Column of the datasets that is compared."""
 
     def inputs(self) -> dict[str, str]:
-        """Return the digests of the files of `against`.
+        """Return the digests of the files of `against`, by digest: where they lie makes no other rows.
 
         Raises:
             BadInputError: one is missing, or of no known kind.
         """
-        return {f"against {file}": sha256(file) for path in self.against for file in _files(path)}
+        digests = (sha256(file) for path in self.against for file in _files(path))
+        return {f"against {digest[:16]}": digest for digest in digests}
 
     def reason_to_drop(self, record: Instruction, work: Work) -> DropReason | None:
         """Compare with `against`, all seeds and everything accepted so far."""

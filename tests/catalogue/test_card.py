@@ -139,12 +139,14 @@ def test_figures_of_the_card_are_those_of_the_version(published: Published) -> N
 
 
 def test_a_card_says_how_to_load_and_to_make_it_again(published: Published) -> None:
-    """A version that stands alone is run, one that stands on another extends it; both with the recipe beside the card."""
+    """A version that stands alone is run, one that stands on another is run against it; both with the recipe beside the card."""
     first = published.catalogue.version(Ref("tiny", 1))
     assert 'load_dataset("path/to/tiny/2", "sft", split="train")' in published.text("README.md")
     assert "selfinstruct download tiny@2 --format messages" in published.text("README.md")
     assert "selfinstruct run recipe.yaml -n 30 -o runs/tiny-1\n" in first.text("README.md")
-    assert "selfinstruct extend tiny --recipe recipe.yaml -n 30" in published.text("README.md")
+    assert "selfinstruct run recipe.yaml -n 30 --against path/to/tiny/1/data/sft -o runs/tiny-2" in published.text(
+        "README.md"
+    )
     assert "its seed is 43" in published.text("README.md")
     assert "Against version" not in first.text("README.md")
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from selfinstruct.catalogue.licences import parse
+from selfinstruct.catalogue.one_file import one_file
 from selfinstruct.catalogue.place import Catalogue
 from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import Ref
+from selfinstruct.dataset import judging
 from selfinstruct.errors import BadInputError
 from selfinstruct.extend import plan
 from selfinstruct.pipeline import run_sync
@@ -62,6 +64,7 @@ def test_an_unknown_licence_is_refused_and_told_how_to_say_it(run: Path, tmp_pat
         "writers": {"tiny": "unknown"},
         "judges": {"tiny": "unknown"},
         "seeds": "apache-2.0",
+        "source": "",
     }
     assert told["trial"] is False
     assert json.loads((tmp_path / "c" / "catalogue.json").read_text()) == {"format": 1, "trial": False}
@@ -113,6 +116,28 @@ def test_seeds_of_ones_own_have_no_known_licence(server: Server, tmp_path: Path)
     assert (manifest.licences.seeds, manifest.rows["seeds"]) == ("mit", 20)
 
 
+def test_a_changed_seed_file_adds_what_it_changed(server: Server, run: Path, tmp_path: Path) -> None:
+    """Tasks that are there are not written again; one that was changed stands beside the old one; both files' terms hold."""
+    from selfinstruct.seeds import shipped
+
+    url, mine = str(tmp_path / "c"), tmp_path / "mine.jsonl"
+    publish_run(run, "real", url, licences=parse([*SAID, "judge=mit"]))
+    first, *others = shipped().read_text(encoding="utf-8").splitlines(keepends=True)
+    task = json.loads(first)
+    mine.write_text("".join([json.dumps({**task, "instruction": "Name a river."}) + "\n", *others]), encoding="utf-8")
+    flags = {"engines.writer.base_url": server.base_url, "seeds": str(mine)}
+    night = plan("real", url, folder=tmp_path / "runs", flags=flags, new_lineage=True)
+    run_sync(night.recipe, night.folder, target=5)
+    with pytest.raises(BadInputError, match="stand: seeds"):
+        night.publish()
+    made = night.publish(licences={"seeds": "mit"})
+    assert (made.manifest.licences.seeds, made.manifest.added["seeds"]) == ("apache-2.0 AND mit", 1)
+    found = [row for row in made.rows("seeds") if row["id"] == task["id"]]
+    assert [(row["version"], row["instruction"]) for row in found] == [(1, task["instruction"]), (2, "Name a river.")]
+    rows = list(made.rows("seeds"))
+    assert len(rows) == len({(row["id"], row["version"]) for row in rows}) == 176
+
+
 @pytest.mark.parametrize(
     "said", ["", "=", "mit", "dataset=", "=mit", "dataset=a\nb", "dataset=" + "x" * 101, "dataset=\x1b[31m"]
 )
@@ -129,3 +154,44 @@ def test_each_is_said_once_and_of_something(run: Path, tmp_path: Path) -> None:
     assert parse(["org/model=v2=mit"]) == {"org/model=v2": "mit"}
     with pytest.raises(BadInputError, match="huge"):
         publish_run(run, "real", str(tmp_path), licences=parse([*SAID, "huge=mit"]))
+
+
+def test_rows_that_were_given_stand_under_terms_that_somebody_said(server: Server, tmp_path: Path) -> None:
+    """A judged file: no seed task grew into it, its source's licence is said or refused, its writer is who is said to be."""
+    rows = [{"instruction": f"Name river {n}.", "output": f"The river number {n} is long and wide."} for n in range(4)]
+    file, out, url = tmp_path / "data.jsonl", tmp_path / "kept.jsonl", str(tmp_path / "c")
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    line = ["judge", file, "-o", out, "--base-url", server.base_url, "--min-score", 0, "-q", "--written-by", "org/old"]
+    done = command(*line)
+    assert done.returncode == 0, done.stderr
+    folder, said = tmp_path / "kept.jsonl.run", parse(["dataset=mit", "judge=mit"])
+    with pytest.raises(BadInputError, match="stand: org/old, source"):
+        publish_run(folder, "judged", url, licences=said)
+    with pytest.raises(BadInputError, match=r"seeds=\.\.\."):
+        publish_run(folder, "judged", url, licences={**said, "seeds": "mit"})
+    made = publish_run(folder, "judged", url, licences={**said, "source": "cc-by-4.0", "org/old": "gpl-3.0"})
+    told = made.manifest.licences
+    assert (told.seeds, told.source, told.writers) == ("", "cc-by-4.0", {"org/old": "gpl-3.0"})
+    assert (made.manifest.rows["sft"], made.manifest.rows["seeds"]) == (4, 0)
+    assert {row["model"] for row in made.rows("sft")} == {"org/old"}
+    papers = made.text("README.md") + made.text("croissant.json")
+    assert "rows that were given: `cc-by-4.0`" in papers
+    assert "seed tasks" not in papers
+
+
+def test_the_terms_of_a_version_hold_for_what_is_judged_of_it(server: Server, run: Path, tmp_path: Path) -> None:
+    """Its seeds, its writers, and its own licence as that of the rows that were given; only a new judge's is to be said."""
+    url = str(tmp_path / "c")
+    first = publish_run(run, "real", url, licences=parse([*SAID, "judge=mit"]))
+    file = one_file(first, "sft", tmp_path / "rows.parquet")
+    flags = {"engines.writer.base_url": server.base_url}
+    recipe = judging(file, rubric="accuracy", min_score=0, written_by="tiny", flags=flags)
+    run_sync(recipe, tmp_path / "judged")
+    second = publish_run(tmp_path / "judged", "kept", url, source=first.manifest.licences)
+    assert second.manifest.licences.model_dump() == {
+        "dataset": "cc-by-4.0",
+        "writers": {"tiny": "apache-2.0"},
+        "judges": {"tiny": "mit"},
+        "seeds": "apache-2.0",
+        "source": "cc-by-4.0",
+    }

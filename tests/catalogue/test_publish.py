@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.version import VIEWS, Ref
 from selfinstruct.cli import main  # noqa: F401 - registers the commands
 from selfinstruct.cli._shared import app
-from selfinstruct.errors import BadInputError, DamageError, Exit, NoRoomError, SelfInstructError
+from selfinstruct.errors import BadInputError, DamageError, Exit, SelfInstructError
 from selfinstruct.files import sha256
+from selfinstruct.judging.cut import Cut
 from selfinstruct.pipeline import run_sync
 from selfinstruct.records import Fate
 from selfinstruct.runner import Limits
@@ -110,6 +112,23 @@ def test_a_dataset_that_exists_is_added_to_or_replaced_when_that_is_said(run: Pa
     assert (replaced.manifest.version, replaced.manifest.base, replaced.manifest.rows["sft"]) == (3, None, 5)
     after = everything(tmp_path / "catalogue")
     assert {name: digest for name, digest in after.items() if name in before} == before
+
+
+def test_what_the_latest_version_is_already_is_not_made_twice(run: Path, tmp_path: Path) -> None:
+    """Neither by a flow that is run again nor by a task that is tried again; held against other thresholds it is another."""
+    url = str(tmp_path / "c")
+    publish_run(run, "tiny", url, trial=True)
+    assert "published already, as tiny@1: nothing of it would be different" in refused(run, "tiny", url, replace=True)
+    cut = publish_run(run, "tiny", url, replace=True, cut=Cut(min_score=4))
+    assert (cut.manifest.version, cut.manifest.cut) == (2, {"min_score": 4})
+    assert "as tiny@2" in refused(run, "tiny", url, replace=True, cut=Cut(min_score=4))
+    assert publish_run(run, "tiny", url, replace=True).manifest.version == 3
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    with open_stored(copy) as stored:
+        recipe = stored.recipe
+    run_sync(recipe, copy, target=25)
+    assert publish_run(copy, "tiny", url, replace=True).manifest.rows["sft"] == 25
 
 
 def test_scripted_rows_stay_in_catalogues_for_trying_out(run: Path, tmp_path: Path) -> None:
@@ -209,7 +228,7 @@ def test_no_room_leaves_nothing(run: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "c" / "tiny").iterdir()) == []
     publish_run(folder, "tiny", str(tmp_path / "c"))
     (tmp_path / "file").write_text("x")
-    with pytest.raises(NoRoomError):
+    with pytest.raises(BadInputError, match="a file, and no folder"):
         publish_run(run, "tiny", str(tmp_path / "file"), trial=True)
 
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from typer.testing import CliRunner
 
+from selfinstruct.catalogue.one_file import one_file
 from selfinstruct.catalogue.place import Catalogue, Published
 from selfinstruct.catalogue.placing import placed
 from selfinstruct.catalogue.publish import publish_run
 from selfinstruct.catalogue.verify import verify
 from selfinstruct.catalogue.version import Ref
-from selfinstruct.errors import BadInputError, DamageError
+from selfinstruct.cli import main  # noqa: F401 - registers the commands
+from selfinstruct.cli._shared import app
+from selfinstruct.errors import BadInputError, DamageError, UnreachableError
 from selfinstruct.extend import plan
 from selfinstruct.pipeline import run_sync
 from tests.support.published import make_run
@@ -49,6 +53,23 @@ def test_damage_on_the_way_is_found(run: Path, tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_damage_of_a_folder_is_found_before_a_night_begins(run: Path, tmp_path: Path) -> None:
+    """Bytes that are not those of the manifest, or none: named at once, for another night as for a judge."""
+    made = publish_run(run, "tiny", str(tmp_path / "c"), trial=True)
+    shard = tmp_path / "c/tiny/1/data/sft/train-00000.parquet"
+    data = bytearray(shard.read_bytes())
+    data[300] ^= 1
+    for damaged in (bytes(data), None):
+        shard.unlink()
+        if damaged:
+            shard.write_bytes(damaged)
+        with pytest.raises(DamageError, match=r"train-00000\.parquet: not what the manifest of tiny@1 names"):
+            plan("tiny", str(tmp_path / "c"), folder=tmp_path / "runs")
+        with pytest.raises(DamageError, match="train-00000"):
+            one_file(made, "sft", tmp_path / "rows.parquet")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c"]
+
+
 def test_who_comes_second_at_a_url_is_refused(run: Path) -> None:
     """A manifest that appeared while another was uploaded is never written over."""
     url = "memory://second"
@@ -73,3 +94,31 @@ def test_an_unknown_protocol_is_bad_input() -> None:
     """Told with what would help, before anything is done."""
     with pytest.raises(BadInputError, match="nowhere"):
         Catalogue("nowhere://bucket")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "ftp://127.0.0.1:1/c"])
+def test_a_catalogue_that_cannot_be_reached_is_told_as_such(url: str, run: Path) -> None:
+    """A server that is down is no fault of ours, and nobody's input: the exit status of a server that does not answer."""
+    for line in (["datasets", "list"], ["publish", str(run), "tiny"]):
+        done = CliRunner().invoke(app, [*line, "--catalogue", url])
+        assert isinstance(done.exception, UnreachableError)
+        assert str(done.exception).startswith(f"catalogue {url}: ")
+
+
+def test_a_file_is_no_catalogue(tmp_path: Path) -> None:
+    """Nor is a URL that lacks a part: refused with what is to be given, and not taken for one that is empty."""
+    (tmp_path / "c").write_text("mine")
+    with pytest.raises(BadInputError, match="a file, and no folder"):
+        Catalogue(str(tmp_path / "c"))
+    with pytest.raises(BadInputError, match="org"):
+        Catalogue("github://x")
+
+
+def test_what_is_told_of_a_url_opens_again(run: Path) -> None:
+    """A path without its protocol is nothing that anybody can open."""
+    done = CliRunner().invoke(app, ["publish", str(run), "tiny", "--catalogue", "memory://told/c", "--trial", "-q"])
+    where = done.stdout.strip()
+    assert where.startswith("memory://")
+    assert fsspec.open(f"{where}/manifest.json").open().read().startswith(b"{")
+    info = CliRunner().invoke(app, ["datasets", "info", "tiny", "--catalogue", "memory://told/c"]).stdout
+    assert f"data_files='{where}/data/sft/*.parquet'" in info

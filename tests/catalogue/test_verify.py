@@ -157,3 +157,33 @@ def test_reading_what_is_damaged_names_the_shard(sound: Path, tmp_path: Path) ->
     edit(root / "tiny/2/manifest.json", '"format": 1', '"format": 2, "new": true')
     with pytest.raises(BadInputError, match="of format 2"):
         Catalogue(str(root)).version(Ref("tiny", 2))
+
+
+def test_an_edited_manifest_is_found_against_its_base(sound: Path, tmp_path: Path) -> None:
+    """Counts of new rows that are not the difference; and a version that would go on with itself, or with a later one."""
+    for number, (version, old, new, told) in enumerate(
+        (
+            (2, '"base": 1', '"base": 2', "version 2 cannot go on with version 2"),
+            (2, '"base": 1', '"base": 3', "version 2 cannot go on with version 3"),
+            (2, '"added": {\n    "sft": 10', '"added": {\n    "sft": 11', "11 new rows of sft, tiny@1 has 10 fewer"),
+            (
+                1,
+                '"added": {\n    "sft": 10',
+                '"added": {\n    "sft": 9',
+                "it stands alone, and not all of its rows are new",
+            ),
+        )
+    ):
+        place = tmp_path / str(number)
+        shutil.copytree(sound, place)
+        edit(place / "tiny" / str(version) / "manifest.json", old, new)
+        assert told in "".join(verify(Catalogue(str(place)), Ref("tiny", version)))
+
+
+def test_folders_that_are_nobodys_are_passed_over(sound: Path, tmp_path: Path) -> None:
+    """A volume's lost+found, or somebody's notes: no dataset, and no hindrance."""
+    shutil.copytree(sound, tmp_path / "c")
+    for name in ("My Notes", "lost+found", "ünter", "UP"):
+        (tmp_path / "c" / name / "1").mkdir(parents=True)
+    assert Catalogue(str(tmp_path / "c")).names() == ["tiny"]
+    assert command("datasets", "verify", "all", "--catalogue", tmp_path / "c").stderr == "2 versions sound\n"
