@@ -321,10 +321,15 @@ class ShownRun(Shown):
                     self._builder, self._seen = None, -1  # the next who asks tries again
                     if self._index is None:
                         raise
-            elif self._index is None or (self._is_due() and self._extent() != self._seen):
+            elif self._index is None or (self._is_due() and self._has_grown()):
                 self._seen = self._extent()
                 self._builder = _Builder(0, self._build)
         return self._index if self._index is not None else self.index(patience=patience)
+
+    def _has_grown(self) -> bool:
+        with suppress(SelfInstructError):  # away for a moment: what is known of it stays
+            return self._extent() != self._seen
+        return False
 
     def _is_due(self) -> bool:
         return time.monotonic() > self._ended + self.AGAIN * self._seconds

@@ -249,14 +249,15 @@ def test_two_publishers_never_make_the_same_version(run: Path, tmp_path: Path) -
     """One makes version 1, the others wait, then see it and are refused; replacing, each gets a number of its own."""
     url, told = str(tmp_path), list[str]()
 
-    def publish(*, replace: bool) -> None:
+    def publish(cut: Cut | None) -> None:
         try:
-            told.append(str(publish_run(run, "tiny", url, trial=True, replace=replace).manifest.ref))
+            told.append(str(publish_run(run, "tiny", url, trial=True, replace=cut is not None, cut=cut).manifest.ref))
         except SelfInstructError as error:
             told.append(str(error))
 
-    for replace in (False, True):
-        threads = [threading.Thread(target=publish, kwargs={"replace": replace}) for _ in range(3)]
+    others = [Cut(min_score=score) for score in (3.0, 3.5, 4.0)]
+    for cuts in ([None] * 3, others):
+        threads = [threading.Thread(target=publish, args=(cut,)) for cut in cuts]
         for one in threads:
             one.start()
         for one in threads:

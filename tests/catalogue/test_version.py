@@ -36,5 +36,5 @@ def test_a_manifest_that_cannot_be_read_is_told_alike(kind: str, tmp_path: Path)
     for ask in (lambda: open_source(str(tmp_path), ref("tiny")), lambda: Catalogue(str(tmp_path)).version(ref("tiny"))):
         with pytest.raises(error, match=what) as told:
             ask()
-        assert ("pip install -U" in told.value.remedy) == (error is BadInputError)
+        assert ("a later selfinstruct" in told.value.remedy) == (error is BadInputError)
         assert str(path) in str(told.value)

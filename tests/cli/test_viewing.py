@@ -141,7 +141,7 @@ def test_an_export_tells_of_how_many_versions_it_is(made: Path, tmp_path: Path) 
     """Versions that a later one replaced are written, too: the rows are not those of the latest alone."""
     catalogue = tmp_path / "catalogue"
     shutil.copytree(made / "catalogue", catalogue)
-    for options in ((), ("--replace",)):
+    for options in ((), ("--replace", "--min-score", "4.5")):
         done = command("publish", made / "run-1", "twice", "--trial", "--catalogue", catalogue, *options)
         assert done.returncode == 0, done.stderr
     done = command("view", "twice", "--catalogue", catalogue, "--export", tmp_path / "out")

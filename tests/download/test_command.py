@@ -98,8 +98,8 @@ def test_dry_run_changes_nothing(tmp_path: Path) -> None:
             "download", "tiny", "--from", server.url, "-o", tmp_path / "got", "--format", "messages", "--dry-run"
         )
     size = (tmp_path / "catalogue/tiny/1" / SHARD).stat().st_size
-    assert (done.returncode, done.stdout) == (0, f"{size}\t{SHARD}\n")
-    assert done.stderr == f"tiny@1: 1 rows of sft as messages, {size:,} bytes; would become {tmp_path / 'got'}\n"
+    assert (done.returncode, done.stdout) == (0, f"5\trecipe.yaml\n{size}\t{SHARD}\n")
+    assert done.stderr == f"tiny@1: 1 rows of sft as messages, {size + 5:,} bytes; would become {tmp_path / 'got'}\n"
     assert [path for path, _ in server.log] == ["/catalogue.json", "/files/tiny/1/manifest.json"]
     assert snapshot(tmp_path) == before
 

@@ -205,7 +205,7 @@ def test_a_newer_catalogue(catalogue: Catalogue) -> None:
     head = b'{"format": 2, "datasets": {"tiny": [1]}, "more": true}'
     with serving(catalogue, Manners(head=head)) as server, pytest.raises(BadInputError, match="format 2") as caught:
         open_source(server.url, ref("tiny"))
-    assert "pip install -U" in caught.value.remedy
+    assert "a later selfinstruct" in caught.value.remedy
 
 
 def test_names_that_are_not_there(catalogue: Catalogue) -> None:
